@@ -1,0 +1,3 @@
+import { SUBPROTOCOL } from "@culvert/protocol";
+
+process.stdout.write(`${SUBPROTOCOL}\n`);
