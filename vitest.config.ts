@@ -1,0 +1,52 @@
+import { defineConfig } from "vitest/config";
+
+// Packages that import each other meet their sources, not the last build: see `exports` in any package.json.
+const resolve = { conditions: ["culvert-source", "node", "import", "default"] };
+
+export default defineConfig({
+  test: {
+    // The JSON report holds the counts that CI prints and checks.
+    reporters: ["default", ["json", { outputFile: "test-results/vitest.json" }]],
+    projects: [
+      {
+        resolve,
+        test: {
+          name: "unit",
+          include: ["packages/*/test/**/*.test.ts"],
+          exclude: ["**/node_modules/**", "**/*.sim.test.ts"],
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        resolve,
+        test: {
+          name: "simulation",
+          include: ["packages/*/test/**/*.sim.test.ts"],
+          testTimeout: 120_000,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        resolve,
+        test: {
+          name: "integration",
+          include: ["test/integration/**/*.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 30_000,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        // The built command, as processes of its own. One file at a time: these move gigabytes and measure memory.
+        test: {
+          name: "e2e",
+          include: ["test/e2e/**/*.test.ts"],
+          testTimeout: 600_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+        },
+      },
+    ],
+  },
+});
