@@ -1,1 +1,26 @@
-export { SUBPROTOCOL } from "./version.ts";
+export { CulvertError, codeOfWire, ERRORS, type ErrorCode, isErrorCode, ProtocolError } from "./errors.ts";
+export {
+  decodeHandshake,
+  encodeHello,
+  encodeReject,
+  encodeWelcome,
+  type HandshakeMessage,
+  type Hello,
+  proofInput,
+  type Reject,
+  type Resume,
+  type Welcome,
+} from "./handshake.ts";
+export {
+  type KeepaliveTimes,
+  MAX_CONTROL_BYTES,
+  MAX_DATA_BYTES,
+  MAX_FRAME_BYTES,
+  PROTOCOL_VERSION,
+  type SessionLimits,
+  SUBPROTOCOL,
+} from "./limits.ts";
+export { Session, type SessionEvent } from "./session.ts";
+export { type AdmissionDecision, SessionBook, type SessionRecord } from "./session-book.ts";
+export { resolveSessionOptions, SESSION_DEFAULTS, type SessionOptions } from "./session-options.ts";
+export type { IncomingStream, OpenRequest, Stream, StreamHandler } from "./stream.ts";

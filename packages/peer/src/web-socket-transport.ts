@@ -1,0 +1,107 @@
+import type { Duplex } from "node:stream";
+import type { Transport, TransportHandler } from "./transport.ts";
+
+/** The part of a `ws` WebSocket that a transport uses; typed by shape, so that this package needs no WebSocket library. */
+export interface WebSocketLike {
+  binaryType: string;
+  readonly bufferedAmount: number;
+  send(
+    data: Uint8Array,
+    options: { readonly binary: true; readonly compress: false; readonly fin: true },
+  ): void;
+  close(code: number, reason: string): void;
+  terminate(): void;
+  on(event: "message", listener: (data: Uint8Array, isBinary: boolean) => void): unknown;
+  on(event: "close", listener: (code: number, reason: Uint8Array) => void): unknown;
+  on(event: "error", listener: (error: Error) => void): unknown;
+}
+
+const SEND_OPTIONS = { binary: true, compress: false, fin: true } as const;
+/** Nobody takes messages for a moment only, while the handshake changes hands; a peer cannot fill this by itself. */
+const MOST_KEPT_MESSAGES = 1024;
+
+/**
+ * A transport over an open WebSocket and the raw socket below it. The socket is needed for signs of life (ws reports
+ * whole messages only), for knowing when it is drained, and for gathering writes.
+ */
+export function webSocketTransport(webSocket: WebSocketLike, socket: Duplex): Transport {
+  return new WebSocketTransport(webSocket, socket);
+}
+
+type Kept = { readonly message: Uint8Array } | { readonly text: true };
+
+class WebSocketTransport implements Transport {
+  readonly #webSocket: WebSocketLike;
+  readonly #socket: Duplex;
+  #handler: TransportHandler | undefined;
+  #kept: Kept[] = [];
+  #closed: { readonly code: number; readonly reason: string } | undefined;
+  #told = false;
+
+  constructor(webSocket: WebSocketLike, socket: Duplex) {
+    this.#webSocket = webSocket;
+    this.#socket = socket;
+    webSocket.binaryType = "nodebuffer";
+    webSocket.on("message", (data, isBinary) => this.#receive(isBinary ? { message: data } : { text: true }));
+    webSocket.on("close", (code, reason) => {
+      this.#closed = { code, reason: Buffer.from(reason).toString("utf8") };
+      this.#tellClosed();
+    });
+    webSocket.on("error", ignore); // 'close' follows and is what counts
+    socket.on("data", () => this.#handler?.onHeard());
+    socket.on("drain", () => this.#handler?.onDrain());
+  }
+
+  get handler(): TransportHandler | undefined {
+    return this.#handler;
+  }
+
+  set handler(handler: TransportHandler | undefined) {
+    this.#handler = handler;
+    while (this.#handler !== undefined && this.#kept.length > 0) this.#deliver(this.#kept.shift() as Kept);
+    this.#tellClosed();
+  }
+
+  get bufferedBytes(): number {
+    return this.#webSocket.bufferedAmount;
+  }
+
+  send(frame: Uint8Array): void {
+    this.#webSocket.send(frame, SEND_OPTIONS);
+  }
+
+  cork(): void {
+    this.#socket.cork();
+  }
+
+  uncork(): void {
+    this.#socket.uncork();
+  }
+
+  close(code: number, reason: string): void {
+    this.#webSocket.close(code, reason);
+  }
+
+  terminate(): void {
+    this.#webSocket.terminate();
+  }
+
+  #receive(kept: Kept): void {
+    if (this.#handler !== undefined) this.#deliver(kept);
+    else if (this.#kept.length < MOST_KEPT_MESSAGES) this.#kept.push(kept);
+    else this.#webSocket.terminate();
+  }
+
+  #deliver(kept: Kept): void {
+    if ("message" in kept) this.#handler?.onMessage(kept.message);
+    else this.#handler?.onText();
+  }
+
+  #tellClosed(): void {
+    if (this.#handler === undefined || this.#closed === undefined || this.#told) return;
+    this.#told = true;
+    this.#handler.onClose(this.#closed.code, this.#closed.reason);
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,99 @@
+/**
+ * How much may be on its way. What is handed to a transport and not yet acknowledged stays under
+ * clamp(2 x ack rate x minimum round trip, floor, replay limit): more would only wait in kernels and middleboxes, where
+ * one bulk stream would delay all others; less would leave a long path idle.
+ */
+export class Flight {
+  readonly #floorBytes: number;
+  readonly #ceilingBytes: number;
+  #inFlight = 0;
+  #limit: number;
+  /** Smallest round trip seen on this transport, ms; undefined before the first. */
+  #minRttMs: number | undefined;
+  #lastRttMs: number | undefined;
+  #sampleStart = 0;
+  #sampleBytes = 0;
+  /** The last rates, bytes per ms; the largest counts, so that a pause of the source does not shrink the flight. */
+  readonly #rates: number[] = [];
+
+  constructor(floorBytes: number, ceilingBytes: number) {
+    this.#floorBytes = Math.min(floorBytes, ceilingBytes);
+    this.#ceilingBytes = ceilingBytes;
+    this.#limit = this.#floorBytes;
+  }
+
+  get bytes(): number {
+    return this.#inFlight;
+  }
+
+  get limit(): number {
+    return this.#limit;
+  }
+
+  get hasRoom(): boolean {
+    return this.#inFlight < this.#limit;
+  }
+
+  get minRttMs(): number | undefined {
+    return this.#minRttMs;
+  }
+
+  get lastRttMs(): number | undefined {
+    return this.#lastRttMs;
+  }
+
+  /** A new transport: nothing is under way, and the old path says nothing about the new one. */
+  restart(now: number): void {
+    this.#inFlight = 0;
+    this.#limit = this.#floorBytes;
+    this.#minRttMs = undefined;
+    this.#lastRttMs = undefined;
+    this.#rates.length = 0;
+    this.#sampleStart = now;
+    this.#sampleBytes = 0;
+  }
+
+  sent(bytes: number, now: number): void {
+    if (this.#inFlight === 0) {
+      this.#sampleStart = now;
+      this.#sampleBytes = 0;
+    }
+    this.#inFlight += bytes;
+  }
+
+  acked(bytes: number, now: number): void {
+    this.#inFlight -= bytes;
+    this.#sampleBytes += bytes;
+    const elapsed = now - this.#sampleStart;
+    if (elapsed < Math.max(this.#pathMs(), MIN_SAMPLE_MS)) return;
+    this.#rates.push(this.#sampleBytes / elapsed);
+    if (this.#rates.length > RATE_SAMPLES) this.#rates.shift();
+    this.#sampleStart = now;
+    this.#sampleBytes = 0;
+    this.#resize();
+  }
+
+  measuredRtt(ms: number): void {
+    this.#lastRttMs = ms;
+    this.#minRttMs = Math.min(ms, this.#minRttMs ?? ms);
+    this.#resize();
+  }
+
+  /** Bytes that the path takes in at the measured rate within one (undisturbed) round trip. */
+  get pathBytes(): number {
+    return Math.max(0, ...this.#rates) * this.#pathMs();
+  }
+
+  #pathMs(): number {
+    return Math.max(this.#minRttMs ?? 0, TURN_MS);
+  }
+
+  #resize(): void {
+    this.#limit = Math.min(Math.max(2 * this.pathBytes, this.#floorBytes), this.#ceilingBytes);
+  }
+}
+
+/** What an event loop under load adds to any round trip: on a path shorter than this, its turns are the round trip. */
+export const TURN_MS = 5;
+const MIN_SAMPLE_MS = 10;
+const RATE_SAMPLES = 10;

@@ -1,0 +1,117 @@
+import type { ErrorCode } from "./errors.ts";
+
+/** Is the transport alive? Pings on time, counts any byte as life, and judges silence only after a fair look. */
+export class Liveness {
+  readonly #options: LivenessOptions;
+  #attached = false;
+  #lastHeard = 0;
+  #nextPing = 0;
+  #pingDue = false;
+  /** Set when the clock came so late that the loop must read before it may judge. */
+  #judgeNotBefore = 0;
+  /** After a sleep of the machine the peer has only this long to show life. */
+  #suspectUntil: number | undefined;
+  #token = 0;
+  #awaited: { readonly token: number; readonly sentAt: number } | undefined;
+  /** Last time that an ack came, or that something went into empty flight. */
+  #lastProgress = 0;
+
+  constructor(options: LivenessOptions) {
+    this.#options = options;
+  }
+
+  attach(now: number): void {
+    this.#attached = true;
+    this.#lastHeard = now;
+    this.#lastProgress = now;
+    this.#pingDue = true; // at once: measures the round trip, and shows the server that its WELCOME arrived
+    this.#awaited = undefined;
+    this.#suspectUntil = undefined;
+    this.#judgeNotBefore = 0;
+    this.#plan(now);
+  }
+
+  detach(): void {
+    this.#attached = false;
+  }
+
+  heard(now: number): void {
+    this.#lastHeard = now;
+    this.#suspectUntil = undefined;
+  }
+
+  progress(now: number): void {
+    this.#lastProgress = now;
+  }
+
+  /** The machine seems to have slept: ask at once, and give the answer a short time only. */
+  suspect(now: number): void {
+    if (!this.#attached) return;
+    this.#pingDue = true;
+    this.#suspectUntil = now + SUSPECT_MS;
+  }
+
+  get pingDue(): boolean {
+    return this.#pingDue;
+  }
+
+  /** The ping that leaves now. */
+  takePing(now: number): number {
+    this.#pingDue = false;
+    this.#token = (this.#token + 1) % 2 ** 32;
+    this.#awaited = { token: this.#token, sentAt: now };
+    this.#plan(now);
+    return this.#token;
+  }
+
+  /** The round trip in ms, when the pong answers the last ping; any other pong says nothing. */
+  pong(token: number, now: number): number | undefined {
+    if (this.#awaited?.token !== token) return undefined;
+    const rtt = now - this.#awaited.sentAt;
+    this.#awaited = undefined;
+    return rtt;
+  }
+
+  nextDeadline(inFlight: boolean): number {
+    if (!this.#attached) return Number.POSITIVE_INFINITY;
+    const judgement = Math.max(this.#silenceAt(), this.#judgeNotBefore);
+    const stall = inFlight ? this.#lastProgress + this.#options.stallMs : Number.POSITIVE_INFINITY;
+    return Math.min(judgement, stall, this.#pingDue ? Number.POSITIVE_INFINITY : this.#nextPing);
+  }
+
+  /** Marks a due ping, and says whether the transport is to be given up. */
+  check(now: number, inFlight: boolean): ErrorCode | undefined {
+    if (!this.#attached) return undefined;
+    if (now >= this.#nextPing) this.#pingDue = true;
+    const silenceAt = this.#silenceAt();
+    if (now >= silenceAt && now >= this.#judgeNotBefore) {
+      // A loop that was late has bytes waiting in the kernel that it had no chance to read: read first, judge after.
+      if (now - silenceAt > LATE_MS && this.#judgeNotBefore < silenceAt) this.#judgeNotBefore = now + LATE_MS;
+      else return "peer_silent";
+    }
+    if (inFlight && now >= this.#lastProgress + this.#options.stallMs) return "transport_stalled";
+    return undefined;
+  }
+
+  #silenceAt(): number {
+    return Math.min(
+      this.#lastHeard + this.#options.silenceMs,
+      this.#suspectUntil ?? Number.POSITIVE_INFINITY,
+    );
+  }
+
+  #plan(now: number): void {
+    this.#nextPing = now + this.#options.pingIntervalMs * (0.9 + 0.2 * this.#options.random());
+  }
+}
+
+export interface LivenessOptions {
+  readonly pingIntervalMs: number;
+  readonly silenceMs: number;
+  readonly stallMs: number;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+}
+
+const SUSPECT_MS = 5_000;
+const LATE_MS = 1_000;

@@ -1,0 +1,213 @@
+import { AckClock } from "./ack-clock.ts";
+import { ProtocolError } from "./errors.ts";
+import { Flight } from "./flight.ts";
+import { encodeAck, encodeOpen, encodePing, encodePong, encodeWindow } from "./frame.ts";
+import type { SessionLimits } from "./limits.ts";
+import type { Liveness } from "./liveness.ts";
+import { ReplayBuffer, replayCost } from "./replay-buffer.ts";
+import type { SessionOptions } from "./session-options.ts";
+import type { StreamCore } from "./stream-core.ts";
+import { StreamScheduler } from "./stream-scheduler.ts";
+import type { StreamTable } from "./stream-table.ts";
+
+interface ControlFrame {
+  readonly frame: Uint8Array;
+  readonly onNumbered: (() => void) | undefined;
+}
+
+/**
+ * What leaves next. The order (docs/protocol.md, "Order of sending"): ack, pong, ping; frames to be sent again, in the
+ * order of their numbers; the session's queue; opens; windows; then the streams in turn. A sequenced frame gets its
+ * number here, when it is handed to a transport, and not before.
+ */
+export class Outbox {
+  readonly flight: Flight;
+  readonly ackClock: AckClock;
+  readonly #options: SessionOptions;
+  readonly #liveness: Liveness;
+  readonly #replay = new ReplayBuffer();
+  readonly #scheduler: StreamScheduler<StreamCore>;
+  readonly #maxPayload: number;
+  #control: ControlFrame[] = [];
+  #controlHead = 0;
+  readonly #windows = new Set<StreamCore>();
+  #pong: number | undefined;
+  /** Number of the last frame handed to this transport, or known to have been processed at the resume. */
+  #cursor = 0;
+
+  /** Frames and bytes that were sent again. */
+  replayedFrames = 0;
+  replayedBytes = 0;
+
+  constructor(options: SessionOptions, peerLimits: SessionLimits, liveness: Liveness) {
+    this.#options = options;
+    this.#liveness = liveness;
+    this.flight = new Flight(FLIGHT_FLOOR_BYTES, options.replayLimitBytes);
+    this.ackClock = new AckClock(peerLimits.replayLimitBytes);
+    this.#maxPayload = Math.max(
+      1,
+      Math.min(options.maxPayloadBytes, Math.floor(options.replayLimitBytes / 4)),
+    );
+    this.#scheduler = new StreamScheduler(this.#maxPayload);
+  }
+
+  get replayBytes(): number {
+    return this.#replay.cost;
+  }
+
+  get isInFlight(): boolean {
+    return this.flight.bytes > 0;
+  }
+
+  // -- what is to leave
+
+  control(frame: Uint8Array, onNumbered?: () => void): void {
+    this.#control.push({ frame, onNumbered });
+  }
+
+  activate(stream: StreamCore): void {
+    this.#scheduler.activate(stream);
+  }
+
+  windowDue(stream: StreamCore): void {
+    this.#windows.add(stream);
+  }
+
+  /** One pong at the most waits: the latest ping is the one that counts. */
+  pongDue(token: number): void {
+    this.#pong = token;
+  }
+
+  // -- transports
+
+  /** Could this session go on with a peer that processed all frames up to `received`? */
+  canResume(received: number): boolean {
+    return received >= this.#replay.acked && received <= this.#replay.last;
+  }
+
+  attach(peerReceived: number, now: number): void {
+    this.#replay.ackThrough(peerReceived);
+    this.#cursor = peerReceived;
+    this.#pong = undefined;
+    this.flight.restart(now);
+    this.ackClock.sent(); // HELLO or WELCOME told how far we are
+  }
+
+  /** @throws ProtocolError `bad_ack`. */
+  receiveAck(sequence: number, now: number): void {
+    if (sequence > this.#cursor) throw new ProtocolError("bad_ack", `${sequence} of ${this.#cursor}`);
+    if (sequence <= this.#replay.acked) return;
+    this.flight.acked(this.#replay.ackThrough(sequence), now);
+    this.#liveness.progress(now);
+  }
+
+  // -- the order
+
+  /** The next message for the transport, or undefined when nothing may leave now. `received` is for an ack. */
+  next(now: number, received: number, streams: StreamTable, askedDeadline: number): Uint8Array | undefined {
+    if (this.ackClock.isDue(now)) {
+      this.ackClock.sent();
+      return encodeAck(received);
+    }
+    if (this.#pong !== undefined) {
+      const pong = encodePong(this.#pong);
+      this.#pong = undefined;
+      return pong;
+    }
+    if (this.#liveness.pingDue) return encodePing(this.#liveness.takePing(now));
+    if (!this.flight.hasRoom) return undefined;
+    if (this.#cursor < this.#replay.last) return this.#again(now);
+    return (
+      this.#nextControl(now) ??
+      this.#nextOpen(now, streams, askedDeadline) ??
+      this.#nextWindow(now) ??
+      this.#nextOfStreams(now)
+    );
+  }
+
+  #again(now: number): Uint8Array {
+    this.#cursor += 1;
+    const frame = this.#replay.frameAt(this.#cursor);
+    this.replayedFrames += 1;
+    this.replayedBytes += frame.length;
+    this.#inFlight(frame, now);
+    return frame;
+  }
+
+  #nextControl(now: number): Uint8Array | undefined {
+    const item = this.#control[this.#controlHead];
+    if (item === undefined || !this.#fitsReserve(item.frame.length)) return undefined;
+    this.#controlHead += 1;
+    if (this.#controlHead === this.#control.length) {
+      this.#control = [];
+      this.#controlHead = 0;
+    }
+    this.#number(item.frame, now);
+    item.onNumbered?.();
+    return item.frame;
+  }
+
+  #nextOpen(now: number, streams: StreamTable, askedDeadline: number): Uint8Array | undefined {
+    // A queued RESET must leave first: the peer counts a stream until then, and would see one too many.
+    if (this.#controlHead < this.#control.length) return undefined;
+    const stream = streams.nextOpen();
+    if (stream === undefined) return undefined;
+    const frame = encodeOpen(stream.id, stream.request);
+    if (!this.#fitsReserve(frame.length)) return undefined;
+    this.#number(frame, now);
+    streams.opened(stream, askedDeadline);
+    return frame;
+  }
+
+  #nextWindow(now: number): Uint8Array | undefined {
+    if (this.#windows.size === 0 || !this.#fitsReserve(WINDOW_BYTES)) return undefined;
+    for (const stream of this.#windows) {
+      this.#windows.delete(stream);
+      const limit = stream.wantsWindow ? stream.window.grant(now, this.flight.minRttMs) : undefined;
+      if (limit === undefined) continue;
+      const frame = encodeWindow(stream.id, limit);
+      this.#number(frame, now);
+      return frame;
+    }
+    return undefined;
+  }
+
+  #nextOfStreams(now: number): Uint8Array | undefined {
+    const turn = this.#scheduler.next();
+    if (turn === undefined) return undefined;
+    const length = turn.stream.nextPayload(Math.min(turn.allowance, this.#maxPayload));
+    if (this.#replay.cost + replayCost(length + END_BYTES) > this.#options.replayLimitBytes) return undefined;
+    const frame = turn.stream.takeFrame(length);
+    this.#scheduler.spend(turn.stream, frame.length);
+    this.#number(frame, now);
+    turn.stream.afterFrame();
+    return frame;
+  }
+
+  #fitsReserve(length: number): boolean {
+    const { replayLimitBytes, replayReserveBytes } = this.#options;
+    return this.#replay.cost + replayCost(length) <= replayLimitBytes + replayReserveBytes;
+  }
+
+  #number(frame: Uint8Array, now: number): void {
+    this.#cursor = this.#replay.push(frame);
+    this.#inFlight(frame, now);
+  }
+
+  #inFlight(frame: Uint8Array, now: number): void {
+    if (!this.isInFlight) this.#liveness.progress(now);
+    this.flight.sent(replayCost(frame.length), now);
+  }
+
+  clear(): void {
+    this.#replay.clear();
+    this.#control = [];
+    this.#controlHead = 0;
+    this.#windows.clear();
+  }
+}
+
+/** Enough for a short path at any rate, and a fifth of a second at 10 Mbit/s. */
+const FLIGHT_FLOOR_BYTES = 256 * 1024;
+const WINDOW_BYTES = 15;
+const END_BYTES = 15;

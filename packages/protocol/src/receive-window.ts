@@ -1,0 +1,152 @@
+import { ProtocolError } from "./errors.ts";
+import { TURN_MS } from "./flight.ts";
+import type { SessionOptions } from "./session-options.ts";
+
+/** What the windows of a session promise beyond the initial ones that it always owns. */
+export class ReceiveBudget {
+  readonly #limit: number;
+  #used = 0;
+
+  constructor(limitBytes: number) {
+    this.#limit = limitBytes;
+  }
+
+  get used(): number {
+    return this.#used;
+  }
+
+  get free(): number {
+    return this.#limit - this.#used;
+  }
+
+  reserve(bytes: number): void {
+    this.#used += bytes;
+  }
+
+  release(bytes: number): void {
+    this.#used -= bytes;
+  }
+}
+
+type WindowOptions = Pick<SessionOptions, "initialWindowBytes" | "firstWindowBytes" | "maxWindowBytes">;
+
+/**
+ * The receiving direction of one stream, as numbers: how far the peer came, what the reader took, what was promised.
+ * A promise is a place in memory: what exceeds the initial window is reserved in the session's budget before it is
+ * granted, and it is never taken back. All values are absolute byte offsets of the stream.
+ */
+export class ReceiveWindow {
+  readonly #options: WindowOptions;
+  readonly #budget: ReceiveBudget;
+  #received = 0;
+  #consumed = 0;
+  #granted: number;
+  #reserved = 0;
+  #target: number;
+  #epochStart = 0;
+  #epochConsumed = 0;
+  #abandoned = false;
+
+  constructor(options: WindowOptions, budget: ReceiveBudget) {
+    this.#options = options;
+    this.#budget = budget;
+    this.#granted = options.initialWindowBytes;
+    this.#target = options.initialWindowBytes;
+  }
+
+  get received(): number {
+    return this.#received;
+  }
+
+  get unconsumed(): number {
+    return this.#received - this.#consumed;
+  }
+
+  /** The size that the window is growing towards. */
+  get target(): number {
+    return this.#target;
+  }
+
+  /**
+   * Counts a DATA frame.
+   * @throws ProtocolError `offset_mismatch`, `window_exceeded`.
+   */
+  receive(offsetLow32: number, length: number): void {
+    if (this.#received % 2 ** 32 !== offsetLow32) throw new ProtocolError("offset_mismatch", "DATA");
+    if (this.#received + length > this.#granted) throw new ProtocolError("window_exceeded");
+    this.#received += length;
+  }
+
+  /** @throws ProtocolError `offset_mismatch`. */
+  receiveEnd(total: number): void {
+    if (total !== this.#received) throw new ProtocolError("offset_mismatch", "END");
+    this.#granted = this.#received; // nothing more may come: the rest of the promise is free again
+    this.#settle();
+  }
+
+  /** The reader took bytes; true when a WINDOW is worth its frame. */
+  consume(bytes: number): boolean {
+    this.#consumed = Math.min(this.#consumed + bytes, this.#received);
+    this.#settle();
+    return this.isDue;
+  }
+
+  /** A quarter of the initial window opens the first real one; after that each half. */
+  get isDue(): boolean {
+    if (this.#target === this.#options.initialWindowBytes) return this.#consumed * 4 >= this.#target;
+    return this.#consumed + this.#target - this.#granted >= this.#target / 2;
+  }
+
+  /**
+   * The limit to announce now, or undefined when there is none above the last: the budget may be used up, and then
+   * only the initial window is kept open, which needs none.
+   */
+  grant(now: number, minRttMs: number | undefined): number | undefined {
+    this.#grow(now, minRttMs);
+    const base = this.#consumed + this.#options.initialWindowBytes;
+    const affordable = base + this.#reserved + Math.max(0, this.#budget.free);
+    const limit = Math.min(this.#consumed + this.#target, affordable);
+    // Less than half an initial window is not worth a frame: the peer may still send as much.
+    if (limit - this.#granted < Math.ceil(this.#options.initialWindowBytes / 2)) return undefined;
+    this.#granted = limit;
+    this.#settle();
+    return limit;
+  }
+
+  /** Nobody will read the rest: what still comes is counted, checked and dropped, so it needs no memory. */
+  abandon(): void {
+    this.#abandoned = true;
+    this.#settle();
+  }
+
+  /** Keeps what is reserved equal to what is promised beyond the initial window. */
+  #settle(): void {
+    const beyondInitial = this.#granted - this.#consumed - this.#options.initialWindowBytes;
+    const wanted = this.#abandoned ? 0 : Math.max(0, beyondInitial);
+    if (wanted > this.#reserved) this.#budget.reserve(wanted - this.#reserved);
+    else this.#budget.release(this.#reserved - wanted);
+    this.#reserved = wanted;
+  }
+
+  /**
+   * The window follows twice what the reader took in one minimum round trip. With the window as the limit that is the
+   * window itself, so it doubles each round trip until the path or the reader is the limit. Never by the round trip
+   * under load: that grows with the very queues that a larger window would fill.
+   */
+  #grow(now: number, minRttMs: number | undefined): void {
+    const { firstWindowBytes, maxWindowBytes } = this.#options;
+    if (this.#target < firstWindowBytes) {
+      this.#target = firstWindowBytes;
+      this.#epochStart = now;
+      this.#epochConsumed = this.#consumed;
+      return;
+    }
+    const pathMs = Math.max(minRttMs ?? 0, TURN_MS);
+    const elapsed = now - this.#epochStart;
+    if (elapsed < pathMs) return;
+    const perPath = ((this.#consumed - this.#epochConsumed) / elapsed) * pathMs;
+    if (2 * perPath > this.#target) this.#target = Math.min(Math.ceil(2 * perPath), maxWindowBytes);
+    this.#epochStart = now;
+    this.#epochConsumed = this.#consumed;
+  }
+}

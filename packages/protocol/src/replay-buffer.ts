@@ -1,0 +1,72 @@
+/** What one frame costs besides its bytes: the objects around it. Keeps a flood of tiny frames within the limit. */
+export const FRAME_OVERHEAD_BYTES = 160;
+
+/** The memory that keeping `frame` retains. */
+export function replayCost(length: number): number {
+  return length + FRAME_OVERHEAD_BYTES;
+}
+
+/** Every sequenced frame that was handed to a transport and not yet acknowledged, in the order of its number. */
+export class ReplayBuffer {
+  #frames: Uint8Array[] = [];
+  #head = 0;
+  #firstSequence = 1;
+  #cost = 0;
+
+  /** Number of the last frame that was ever numbered; 0 before the first. */
+  get last(): number {
+    return this.#firstSequence + (this.#frames.length - this.#head) - 1;
+  }
+
+  /** Number of the last frame that is no longer kept: acknowledged. */
+  get acked(): number {
+    return this.#firstSequence - 1;
+  }
+
+  get cost(): number {
+    return this.#cost;
+  }
+
+  /** Numbers a frame; from now on its bytes may not change. */
+  push(frame: Uint8Array): number {
+    this.#frames.push(frame);
+    this.#cost += replayCost(frame.length);
+    return this.last;
+  }
+
+  /** The frame with that number, which must lie in `acked + 1 .. last`. */
+  frameAt(sequence: number): Uint8Array {
+    const frame = this.#frames[this.#head + sequence - this.#firstSequence];
+    if (frame === undefined) throw new RangeError(`frame ${sequence} is not kept`);
+    return frame;
+  }
+
+  /** Forgets everything up to `sequence` (at most `last`) and returns the cost that this freed. */
+  ackThrough(sequence: number): number {
+    let freed = 0;
+    while (this.#firstSequence <= sequence && this.#head < this.#frames.length) {
+      freed += replayCost((this.#frames[this.#head] as Uint8Array).length);
+      this.#frames[this.#head] = EMPTY;
+      this.#head += 1;
+      this.#firstSequence += 1;
+    }
+    this.#cost -= freed;
+    if (this.#head === this.#frames.length) {
+      this.#frames = [];
+      this.#head = 0;
+    } else if (this.#head >= 1024 && this.#head * 2 >= this.#frames.length) {
+      this.#frames = this.#frames.slice(this.#head);
+      this.#head = 0;
+    }
+    return freed;
+  }
+
+  clear(): void {
+    this.#firstSequence = this.last + 1;
+    this.#frames = [];
+    this.#head = 0;
+    this.#cost = 0;
+  }
+}
+
+const EMPTY = new Uint8Array(0);

@@ -1,0 +1,512 @@
+import { CulvertError, type ErrorCode, ProtocolError } from "./errors.ts";
+import { decodeFrame, encodeClose, encodeGoaway, encodeNote, type Frame, isSequenced } from "./frame.ts";
+import type { SessionLimits } from "./limits.ts";
+import { Liveness } from "./liveness.ts";
+import { Outbox } from "./outbox.ts";
+import { ReceiveBudget } from "./receive-window.ts";
+import { replayCost } from "./replay-buffer.ts";
+import type { SessionOptions } from "./session-options.ts";
+import type { IncomingStream, OpenRequest, Stream, StreamHandler } from "./stream.ts";
+import type { StreamCore, StreamHost } from "./stream-core.ts";
+import { StreamTable } from "./stream-table.ts";
+import { TunnelTable } from "./tunnel-table.ts";
+
+/** What the driver takes out of a session after each call. */
+export type SessionEvent =
+  | { readonly type: "stream"; readonly incoming: IncomingStream }
+  | { readonly type: "tunnelOpen"; readonly tunnelId: number; readonly listen: string; readonly name: string }
+  | { readonly type: "tunnelClose"; readonly tunnelId: number }
+  | { readonly type: "tunnelReady"; readonly tunnelId: number; readonly listen: string }
+  | { readonly type: "tunnelClosed"; readonly tunnelId: number; readonly code: ErrorCode }
+  | { readonly type: "note"; readonly text: string }
+  | { readonly type: "goaway"; readonly code: ErrorCode }
+  /** The transport is to be given up; the session is detached already. */
+  | { readonly type: "transportFailed"; readonly code: ErrorCode }
+  /** The session is over. `farewell` is the last message for the transport, if there is one. */
+  | {
+      readonly type: "ended";
+      readonly error: CulvertError;
+      readonly by: "local" | "peer";
+      readonly farewell: Uint8Array | undefined;
+    };
+
+/** Attached to a transport, waiting for one since a time, or over. */
+type SessionState =
+  | { readonly name: "attached"; readonly transport: number; readonly since: number }
+  | { readonly name: "detached"; readonly since: number }
+  | { readonly name: "ended"; readonly error: CulvertError };
+
+export interface SessionConfig {
+  readonly role: "client" | "server";
+  readonly options: SessionOptions;
+  readonly peerLimits: SessionLimits;
+  /** Uniform in [0, 1); for the jitter of pings. */
+  readonly random: () => number;
+  /** Memory for frames; it need not be cleared. Default: a new Uint8Array. */
+  readonly allocate?: (length: number) => Uint8Array;
+  /** Something may leave: take it with `nextFrame` soon. Not called again before that was done. */
+  readonly onOutput?: () => void;
+}
+
+/**
+ * One end of a session: every rule of docs/protocol.md, and no I/O. The driver tells it what happened (`attach`,
+ * `detach`, `receive`, `heard`, `handleDeadline`) with the time in ms of one monotonic clock, then takes the messages
+ * (`nextFrame` until undefined, as long as the transport has room), the events (`takeEvents`), and arms one timer
+ * (`nextDeadline`). Both ends are this class; only the parity of stream ids differs.
+ */
+export class Session {
+  readonly #config: SessionConfig;
+  readonly #liveness: Liveness;
+  readonly #outbox: Outbox;
+  readonly #budget: ReceiveBudget;
+  readonly #streams: StreamTable;
+  readonly #tunnels: TunnelTable;
+  #state: SessionState;
+  #events: SessionEvent[] = [];
+  #received = 0;
+  #framesReceived = 0;
+  #outputSignalled = false;
+  #notes = 0;
+  #drainingBy: "local" | "peer" | undefined;
+  readonly #toDeliver = new Set<StreamCore>();
+  /** Time attached before this attachment: deadlines that wait for the peer run on this clock only. */
+  #attachedBefore = 0;
+
+  constructor(config: SessionConfig, now: number) {
+    const { options, peerLimits } = config;
+    this.#config = config;
+    this.#state = { name: "detached", since: now };
+    this.#liveness = new Liveness({ ...options, random: config.random });
+    this.#outbox = new Outbox(options, peerLimits, this.#liveness);
+    this.#budget = new ReceiveBudget(options.receiveBudgetBytes);
+    const host: StreamHost = {
+      control: (frame, onNumbered) => this.#control(frame, onNumbered),
+      activate: (stream) => {
+        this.#outbox.activate(stream);
+        this.#signal();
+      },
+      windowDue: (stream) => {
+        this.#outbox.windowDue(stream);
+        this.#signal();
+      },
+      cancelOpen: (stream) => this.#streams.cancelOpen(stream),
+      answered: (stream) => this.#streams.answered(stream),
+      deliverLater: (stream) => {
+        this.#toDeliver.add(stream);
+        this.#signal();
+      },
+      forget: (stream) => this.#streams.forget(stream),
+      allocate: config.allocate ?? ((length) => new Uint8Array(length)),
+      writeHighWaterBytes: options.writeHighWaterBytes,
+    };
+    this.#streams = new StreamTable(host, config.role, options, peerLimits, this.#budget);
+    this.#tunnels = new TunnelTable((frame, onNumbered) => this.#control(frame, onNumbered), {
+      forPeer: options.maxTunnels,
+      forUs: peerLimits.maxTunnels,
+    });
+  }
+
+  // -- looking
+
+  get state(): SessionState["name"] {
+    return this.#state.name;
+  }
+
+  /** Highest sequence number processed: for HELLO and WELCOME, read after `detach`. */
+  get received(): number {
+    return this.#received;
+  }
+
+  get streams(): number {
+    return this.#streams.live;
+  }
+
+  get waitingOpens(): number {
+    return this.#streams.waiting;
+  }
+
+  /** Are new streams refused, because one side is going away? */
+  get isDraining(): boolean {
+    return this.#drainingBy !== undefined;
+  }
+
+  get rttMs(): number | undefined {
+    return this.#outbox.flight.lastRttMs;
+  }
+
+  get minRttMs(): number | undefined {
+    return this.#outbox.flight.minRttMs;
+  }
+
+  get counters(): SessionCounters {
+    return {
+      framesReceived: this.#framesReceived,
+      replayedFrames: this.#outbox.replayedFrames,
+      replayedBytes: this.#outbox.replayedBytes,
+      replayBytes: this.#outbox.replayBytes,
+      inFlightBytes: this.#outbox.flight.bytes,
+      windowBytes: this.#budget.used,
+    };
+  }
+
+  // -- transports
+
+  /** Can the session go on with a peer that processed all frames up to `received`? */
+  canResume(received: number): boolean {
+    return this.#state.name !== "ended" && this.#outbox.canResume(received);
+  }
+
+  /**
+   * The handshake over transport number `transport` is complete. The old one must have been detached before its
+   * `received` was told to the peer, or frames would be counted twice.
+   */
+  attach(transport: number, peerReceived: number, now: number): void {
+    if (this.#state.name === "ended") return;
+    this.detach(now);
+    if (!this.#outbox.canResume(peerReceived)) {
+      this.#end(new ProtocolError("replay_gap", `the peer says ${peerReceived}`), "local", undefined);
+      return;
+    }
+    this.#state = { name: "attached", transport, since: now };
+    this.#outbox.attach(peerReceived, now);
+    this.#liveness.attach(now);
+    this.#signal();
+  }
+
+  /** The transport is gone, or is fenced off: nothing more of it is listened to. */
+  detach(now: number): void {
+    if (this.#state.name !== "attached") return;
+    this.#attachedBefore += now - this.#state.since;
+    this.#state = { name: "detached", since: now };
+    this.#liveness.detach();
+  }
+
+  /** Bytes came over the transport, perhaps not yet a whole message. */
+  heard(transport: number, now: number): void {
+    if (this.#state.name === "attached" && this.#state.transport === transport) this.#liveness.heard(now);
+  }
+
+  /** The machine seems to have slept: make sure quickly that the transport is alive. */
+  suspect(now: number): void {
+    this.#liveness.suspect(now);
+    this.#signal();
+  }
+
+  /** A whole binary message. One of a transport that is not the attached one is dropped. */
+  receive(transport: number, message: Uint8Array, now: number): void {
+    if (this.#state.name !== "attached" || this.#state.transport !== transport) return;
+    this.#liveness.heard(now);
+    this.#framesReceived += 1;
+    try {
+      const frame = decodeFrame(message);
+      this.#apply(frame, now);
+    } catch (error) {
+      if (!(error instanceof ProtocolError)) throw error;
+      this.#end(error, "local", encodeClose(error.code));
+      return;
+    }
+    if (!isSequenced(message)) return;
+    this.#received += 1;
+    this.#outbox.ackClock.processed(replayCost(message.length), now);
+    if (this.#outbox.ackClock.isDue(now)) this.#signal();
+  }
+
+  /** A text message, which version 1 does not have. */
+  receiveText(transport: number): void {
+    if (this.#state.name !== "attached" || this.#state.transport !== transport) return;
+    this.#end(new ProtocolError("text_message"), "local", encodeClose("text_message"));
+  }
+
+  /** The next message for the transport; undefined when nothing may leave now. */
+  nextFrame(now: number): Uint8Array | undefined {
+    this.#outputSignalled = false;
+    if (this.#toDeliver.size > 0) this.#deliverHeld();
+    if (this.#state.name !== "attached") return undefined;
+    const askedDeadline = this.#attachedClock(now) + this.#config.options.openTimeoutMs;
+    return this.#outbox.next(now, this.#received, this.#streams, askedDeadline);
+  }
+
+  takeEvents(): SessionEvent[] {
+    if (this.#events.length === 0) return NO_EVENTS;
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+
+  // -- time
+
+  /** When `handleDeadline` wants to be called, at the latest. */
+  get nextDeadline(): number {
+    if (this.#state.name === "ended") return Number.POSITIVE_INFINITY;
+    const waiting = this.#streams.waitingDeadline;
+    if (this.#state.name === "detached")
+      return Math.min(this.#state.since + this.#config.options.graceMs, waiting);
+    return Math.min(
+      this.#liveness.nextDeadline(this.#outbox.isInFlight),
+      this.#outbox.ackClock.dueAt,
+      waiting,
+      this.#state.since + this.#streams.askedDeadline - this.#attachedBefore,
+    );
+  }
+
+  /** Call when `nextDeadline` is reached, after everything that could be read was read. */
+  handleDeadline(now: number): void {
+    if (this.#state.name === "ended") return;
+    for (const stream of this.#streams.expiredWaiting(now)) stream.giveUp("visitor_wait_timeout");
+    if (this.#state.name === "detached") {
+      if (now >= this.#state.since + this.#config.options.graceMs) {
+        this.#end(new CulvertError("session_expired"), "local", undefined);
+      }
+      return;
+    }
+    for (const stream of this.#streams.expiredAsked(this.#attachedClock(now))) stream.giveUp("open_timeout");
+    const failed = this.#liveness.check(now, this.#outbox.isInFlight);
+    if (failed !== undefined) {
+      this.detach(now);
+      this.#events.push({ type: "transportFailed", code: failed });
+    }
+    this.#signal();
+  }
+
+  #attachedClock(now: number): number {
+    return this.#state.name === "attached"
+      ? this.#attachedBefore + now - this.#state.since
+      : this.#attachedBefore;
+  }
+
+  // -- streams
+
+  /**
+   * Opens a stream. The OPEN leaves as soon as there is a transport and the peer's limits allow; data may be written at
+   * once. @throws CulvertError when the session is over, draining, or too many opens wait.
+   */
+  open(request: OpenRequest, handler: StreamHandler, now: number): Stream {
+    if (this.#state.name === "ended") throw new CulvertError(this.#state.error.code);
+    if (this.#drainingBy !== undefined) throw new CulvertError("draining");
+    const { visitorWaitMs, maxWaitingOpens, maxStreams } = this.#config.options;
+    const most = this.#state.name === "detached" ? maxWaitingOpens : maxStreams;
+    const stream = this.#streams.open(request, handler, now + visitorWaitMs, most);
+    this.#signal();
+    return stream;
+  }
+
+  // -- tunnels
+
+  /** Asks the peer to listen; the answer is an event. @throws CulvertError `tunnel_limit`, or why the session is over. */
+  requestTunnel(listen: string, name: string): number {
+    if (this.#state.name === "ended") throw new CulvertError(this.#state.error.code);
+    return this.#tunnels.request(listen, name);
+  }
+
+  closeTunnel(tunnelId: number): void {
+    this.#tunnels.close(tunnelId);
+  }
+
+  /** Answers a `tunnelOpen` event: listening at that address. */
+  tunnelReady(tunnelId: number, listen: string): void {
+    this.#tunnels.ready(tunnelId, listen);
+  }
+
+  /** Answers a `tunnelOpen` that failed, or a `tunnelClose`, or tells that the listener stopped. */
+  tunnelClosed(tunnelId: number, code: ErrorCode): void {
+    this.#tunnels.closed(tunnelId, code);
+  }
+
+  // -- the session as a whole
+
+  /** A line for the peer's operator; at most 1,024 bytes, and at most 16 wait at once (more are dropped). */
+  note(text: string): void {
+    if (this.#notes >= MAX_NOTES) return;
+    this.#notes += 1;
+    this.#control(encodeNote(text), () => {
+      this.#notes -= 1;
+    });
+  }
+
+  /** No new streams from now on, in either direction; those that are open go on. */
+  drain(code: ErrorCode): void {
+    if (this.#state.name === "ended" || this.#drainingBy === "local") return;
+    this.#drainingBy = "local";
+    this.#control(encodeGoaway(code));
+    this.#dropWaiting();
+  }
+
+  /** Ends the session: streams are reset on both sides. The farewell in the `ended` event tells the peer. */
+  close(code: ErrorCode): void {
+    this.#end(new CulvertError(code), "local", encodeClose(code));
+  }
+
+  /** The session cannot go on and there is nobody to tell. */
+  fail(error: CulvertError): void {
+    this.#end(error, "local", undefined);
+  }
+
+  #end(error: CulvertError, by: "local" | "peer", farewell: Uint8Array | undefined): void {
+    if (this.#state.name === "ended") return;
+    const attached = this.#state.name === "attached";
+    this.#state = { name: "ended", error };
+    this.#liveness.detach();
+    this.#deliverHeld();
+    for (const stream of this.#streams.all()) stream.sessionEnded(error.code);
+    this.#streams.clear();
+    this.#outbox.clear();
+    this.#events.push({ type: "ended", error, by, farewell: attached ? farewell : undefined });
+  }
+
+  // -- one frame
+
+  #apply(frame: Frame, now: number): void {
+    switch (frame.type) {
+      case "data":
+        this.#streams.expect(frame.streamId).receiveData(frame.offset, frame.payload);
+        return;
+      case "ack":
+        this.#outbox.receiveAck(frame.sequence, now);
+        this.#signal();
+        return;
+      case "window":
+        this.#streams.find(frame.streamId)?.receiveWindow(frame.limit);
+        return;
+      case "open":
+        this.#receiveOpen(frame.streamId, frame.request);
+        return;
+      case "accept":
+        this.#streams.expect(frame.streamId).receiveAccept();
+        return;
+      case "refuse":
+        this.#streams.expect(frame.streamId).receiveRefuse(frame.code);
+        return;
+      case "end":
+        this.#streams.expect(frame.streamId).receiveEnd(frame.total);
+        return;
+      case "reset":
+        this.#streams.find(frame.streamId)?.receiveReset(frame.code);
+        return;
+      case "ping":
+        this.#outbox.pongDue(frame.token);
+        this.#signal();
+        return;
+      case "pong": {
+        const rtt = this.#liveness.pong(frame.token, now);
+        if (rtt !== undefined) this.#outbox.flight.measuredRtt(rtt);
+        return;
+      }
+      case "ignored":
+        return;
+      default:
+        this.#applyRare(frame);
+    }
+  }
+
+  #applyRare(frame: RareFrame): void {
+    switch (frame.type) {
+      case "tunnelOpen":
+        this.#tunnels.receiveOpen(frame.tunnelId);
+        this.#events.push(frame);
+        return;
+      case "tunnelClose":
+        if (this.#tunnels.receiveClose(frame.tunnelId)) this.#events.push(frame);
+        return;
+      case "tunnelReady":
+        if (this.#tunnels.receiveReady(frame.tunnelId)) this.#events.push(frame);
+        return;
+      case "tunnelClosed":
+        this.#tunnels.receiveClosed(frame.tunnelId);
+        this.#events.push(frame);
+        return;
+      case "note":
+        this.#events.push(frame);
+        return;
+      case "goaway":
+        this.#drainingBy ??= "peer";
+        this.#dropWaiting();
+        this.#events.push(frame);
+        return;
+      case "close":
+        this.#end(new CulvertError(frame.code), "peer", undefined);
+    }
+  }
+
+  #receiveOpen(id: number, request: OpenRequest | undefined): void {
+    const stream = this.#streams.receiveOpen(id, request ?? { kind: "tcp" });
+    if (request === undefined) stream.refuse("not_accepted");
+    else if (this.#drainingBy === "local") stream.refuse("draining");
+    else this.#events.push({ type: "stream", incoming: new Incoming(stream) });
+  }
+
+  #dropWaiting(): void {
+    for (const stream of this.#streams.all()) if (stream.isWaiting) stream.giveUp("draining");
+  }
+
+  #deliverHeld(): void {
+    for (const stream of this.#toDeliver) {
+      this.#toDeliver.delete(stream);
+      stream.deliverHeld();
+    }
+  }
+
+  #control(frame: Uint8Array, onNumbered?: () => void): void {
+    if (this.#state.name === "ended") return;
+    this.#outbox.control(frame, onNumbered);
+    this.#signal();
+  }
+
+  #signal(): void {
+    if (this.#outputSignalled) return;
+    this.#outputSignalled = true;
+    this.#config.onOutput?.();
+  }
+}
+
+export interface SessionCounters {
+  readonly framesReceived: number;
+  readonly replayedFrames: number;
+  readonly replayedBytes: number;
+  /** Memory of the frames that the peer has not acknowledged. */
+  readonly replayBytes: number;
+  readonly inFlightBytes: number;
+  /** Promised to the peer beyond the initial windows. */
+  readonly windowBytes: number;
+}
+
+type RareFrame = Extract<
+  Frame,
+  { type: "tunnelOpen" | "tunnelClose" | "tunnelReady" | "tunnelClosed" | "note" | "goaway" | "close" }
+>;
+
+const MAX_NOTES = 16;
+const NO_EVENTS: SessionEvent[] = [];
+
+/** What an OPEN becomes for the driver: a question that waits for its answer. */
+class Incoming implements IncomingStream {
+  readonly #stream: StreamCore;
+
+  constructor(stream: StreamCore) {
+    this.#stream = stream;
+  }
+
+  get id(): number {
+    return this.#stream.id;
+  }
+
+  get request(): OpenRequest {
+    return this.#stream.request;
+  }
+
+  get onCancelled(): (() => void) | undefined {
+    return undefined;
+  }
+
+  set onCancelled(callback: (() => void) | undefined) {
+    this.#stream.onCancelled = callback;
+  }
+
+  accept(handler: StreamHandler): Stream {
+    this.#stream.accept(handler);
+    return this.#stream;
+  }
+
+  refuse(code: ErrorCode): void {
+    this.#stream.refuse(code);
+  }
+}

@@ -1,0 +1,342 @@
+import { ChunkQueue } from "./chunk-queue.ts";
+import { type ErrorCode, ProtocolError } from "./errors.ts";
+import {
+  DATA_HEADER_BYTES,
+  encodeAccept,
+  encodeEnd,
+  encodeRefuse,
+  encodeReset,
+  writeDataHeader,
+} from "./frame.ts";
+import type { ReceiveWindow } from "./receive-window.ts";
+import type { OpenRequest, Stream, StreamHandler } from "./stream.ts";
+
+/** What a stream asks of the session that it belongs to. */
+export interface StreamHost {
+  /** Queues a frame in the session's queue; `onNumbered` runs when it is handed to a transport. */
+  control(frame: Uint8Array, onNumbered?: () => void): void;
+  /** The stream has something for its turn. */
+  activate(stream: StreamCore): void;
+  /** A WINDOW of this stream should leave; its value is computed then. */
+  windowDue(stream: StreamCore): void;
+  /** The opener gives up before its OPEN left: no trace of it may leave. */
+  cancelOpen(stream: StreamCore): void;
+  /** The opener's OPEN is answered. */
+  answered(stream: StreamCore): void;
+  /** Held data is to be delivered when the acceptor has its handler in place. */
+  deliverLater(stream: StreamCore): void;
+  /** Sent END or RESET and received END or RESET. */
+  forget(stream: StreamCore): void;
+  allocate(length: number): Uint8Array;
+  readonly writeHighWaterBytes: number;
+}
+
+/** `waiting`: OPEN has not left. `asked`: it has (opener), it came (acceptor). `answered`: accept or refuse. */
+type Opening = "waiting" | "asked" | "answered";
+/** `ending`: END waits behind the data. `resetting`: RESET or REFUSE waits in the session's queue. */
+type Sending = "open" | "ending" | "ended" | "resetting" | "reset";
+type Receiving = "open" | "ended" | "reset";
+
+const SENDING_MOVES: Readonly<Record<Sending, readonly Sending[]>> = {
+  open: ["ending", "resetting", "reset"],
+  ending: ["ended", "resetting", "reset"],
+  ended: ["resetting", "reset"],
+  resetting: ["reset"],
+  reset: [],
+};
+
+/** One stream, either side: its two directions, and when it may be forgotten (docs/protocol.md, "Streams"). */
+export class StreamCore implements Stream {
+  readonly id: number;
+  readonly request: OpenRequest;
+  readonly isOpener: boolean;
+  readonly window: ReceiveWindow;
+  /** When a waiting or asked open gives up; the session's clocks. */
+  deadline: number = Number.POSITIVE_INFINITY;
+
+  readonly #host: StreamHost;
+  #handler: StreamHandler | undefined;
+  #opening: Opening;
+  #sending: Sending = "open";
+  #receiving: Receiving = "open";
+  /** The owner reset it, or the session ended: nobody listens any more. */
+  #deaf = false;
+  #onCancelled: (() => void) | undefined;
+  readonly #queue = new ChunkQueue();
+  #sent = 0;
+  #credit: number;
+  #blocked = false;
+  #held: Uint8Array[] = [];
+  #heldEnd = false;
+
+  constructor(
+    host: StreamHost,
+    id: number,
+    request: OpenRequest,
+    handler: StreamHandler | undefined,
+    window: ReceiveWindow,
+    peerInitialWindow: number,
+  ) {
+    this.#host = host;
+    this.id = id;
+    this.request = request;
+    this.isOpener = handler !== undefined;
+    this.#handler = handler;
+    this.#opening = handler === undefined ? "asked" : "waiting";
+    this.window = window;
+    this.#credit = peerInitialWindow;
+  }
+
+  // -- the owner's side
+
+  get writableBytes(): number {
+    return this.#queue.bytes;
+  }
+
+  get isWaiting(): boolean {
+    return this.#opening === "waiting";
+  }
+
+  get isUnanswered(): boolean {
+    return this.#opening !== "answered";
+  }
+
+  /** Is the local side done with it, or the session over? */
+  get isDeaf(): boolean {
+    return this.#deaf;
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.#sending !== "open" || this.#deaf) return true;
+    this.#queue.push(chunk);
+    if (this.isSendable) this.#host.activate(this);
+    this.#blocked = this.#queue.bytes >= this.#host.writeHighWaterBytes;
+    return !this.#blocked;
+  }
+
+  end(): void {
+    if (this.#sending !== "open" || this.#deaf) return;
+    this.#move("ending");
+    if (this.isSendable) this.#host.activate(this);
+  }
+
+  reset(code: ErrorCode): void {
+    if (this.#deaf) return;
+    this.#silence();
+    if (this.#opening === "waiting") {
+      this.#move("reset");
+      this.#host.cancelOpen(this);
+      return;
+    }
+    if (this.#sending === "resetting" || this.#sending === "reset") return;
+    this.#sendReset(encodeReset(this.id, code));
+  }
+
+  consumed(bytes: number): void {
+    const due = this.window.consume(bytes);
+    if (due && this.wantsWindow) this.#host.windowDue(this);
+  }
+
+  // -- the acceptor's answer
+
+  get isCancelled(): boolean {
+    return this.#deaf || this.#opening === "answered";
+  }
+
+  set onCancelled(callback: (() => void) | undefined) {
+    this.#onCancelled = callback;
+  }
+
+  accept(handler: StreamHandler): void {
+    if (this.isCancelled) return;
+    this.#opening = "answered";
+    this.#handler = handler;
+    this.#onCancelled = undefined;
+    this.#host.answered(this);
+    this.#host.control(encodeAccept(this.id));
+    if (this.#held.length > 0 || this.#heldEnd) this.#host.deliverLater(this);
+  }
+
+  refuse(code: ErrorCode): void {
+    if (this.isCancelled) return;
+    this.#opening = "answered";
+    this.#onCancelled = undefined;
+    this.#host.answered(this);
+    this.#silence();
+    this.#sendReset(encodeRefuse(this.id, code));
+  }
+
+  /** What came before the handler was there. */
+  deliverHeld(): void {
+    const held = this.#held;
+    this.#held = [];
+    for (const chunk of held) {
+      if (this.#deaf) return;
+      this.#handler?.onData(chunk);
+    }
+    if (!this.#heldEnd || this.#deaf) return;
+    this.#heldEnd = false;
+    this.#handler?.onEnd();
+    this.#settle();
+  }
+
+  // -- the transport's side, outwards
+
+  get isSendable(): boolean {
+    if (this.#opening === "waiting" || (!this.isOpener && this.#opening !== "answered")) return false;
+    if (this.#sending === "ending" && this.#queue.bytes === 0) return true;
+    const open = this.#sending === "open" || this.#sending === "ending";
+    return open && this.#queue.bytes > 0 && this.#sent < this.#credit;
+  }
+
+  /** OPEN left: data may follow at once (0-RTT). */
+  asked(): void {
+    this.#opening = "asked";
+    if (this.isSendable) this.#host.activate(this);
+  }
+
+  /** Bytes of payload that the next frame would carry; 0 for END. Only when sendable. */
+  nextPayload(most: number): number {
+    return Math.min(this.#queue.bytes, this.#credit - this.#sent, most);
+  }
+
+  /** The next DATA of exactly `length` bytes, or END when that is 0. */
+  takeFrame(length: number): Uint8Array {
+    if (length === 0) {
+      const end = encodeEnd(this.id, this.#sent);
+      this.#move("ended");
+      return end;
+    }
+    const frame = this.#host.allocate(DATA_HEADER_BYTES + length);
+    writeDataHeader(frame, this.id, this.#sent);
+    this.#queue.takeInto(frame, DATA_HEADER_BYTES, length);
+    this.#sent += length;
+    return frame;
+  }
+
+  /** After a frame was taken and numbered: callbacks, when the bookkeeping of the session is consistent again. */
+  afterFrame(): void {
+    if (this.#sending === "ended") this.#settle();
+    else if (this.#blocked && this.#queue.bytes * 2 <= this.#host.writeHighWaterBytes) {
+      this.#blocked = false;
+      if (!this.#deaf) this.#handler?.onWritable?.();
+    }
+  }
+
+  get wantsWindow(): boolean {
+    return this.#receiving === "open" && !this.#deaf && this.#opening === "answered";
+  }
+
+  // -- the transport's side, inwards
+
+  receiveAccept(): void {
+    if (!this.isOpener || this.#opening !== "asked") throw new ProtocolError("unexpected_frame", "ACCEPT");
+    this.#opening = "answered";
+    this.#host.answered(this);
+    if (!this.#deaf) this.#handler?.onAccept?.();
+  }
+
+  receiveRefuse(code: ErrorCode): void {
+    if (!this.isOpener || this.#opening !== "asked") throw new ProtocolError("unexpected_frame", "REFUSE");
+    this.receiveReset(code);
+  }
+
+  receiveData(offset: number, payload: Uint8Array): void {
+    this.#mustReceive("DATA");
+    this.window.receive(offset, payload.length);
+    if (this.#deaf || payload.length === 0) return;
+    // A held chunk may wait for a whole dial: it must not pin the large buffer that it is a view of.
+    if (this.#opening !== "answered" || this.#held.length > 0) this.#held.push(payload.slice());
+    else this.#handler?.onData(payload);
+  }
+
+  receiveEnd(total: number): void {
+    this.#mustReceive("END");
+    this.window.receiveEnd(total);
+    this.#receiving = "ended";
+    if (!this.#deaf && (this.#opening !== "answered" || this.#held.length > 0)) this.#heldEnd = true;
+    else if (!this.#deaf) this.#handler?.onEnd();
+    this.#settle();
+  }
+
+  receiveReset(code: ErrorCode): void {
+    if (this.#receiving === "reset") return;
+    const receivedAll = this.#receiving === "ended" && !this.#heldEnd;
+    this.#receiving = "reset";
+    const unanswered = this.#opening === "asked";
+    this.#opening = "answered";
+    if (unanswered) this.#host.answered(this);
+    const handler = this.#handler;
+    const cancelled = unanswered && !this.isOpener ? this.#onCancelled : undefined;
+    const wasDeaf = this.#deaf;
+    this.#silence();
+    if (this.#sending === "open" || this.#sending === "ending") this.#sendReset(encodeReset(this.id, code));
+    this.#settle();
+    if (wasDeaf) return;
+    if (cancelled !== undefined) cancelled();
+    else handler?.onReset(code, receivedAll);
+  }
+
+  receiveWindow(limit: number): void {
+    if (limit < this.#credit) throw new ProtocolError("bad_window", "it shrinks");
+    this.#credit = limit;
+    if (this.isSendable) this.#host.activate(this);
+  }
+
+  /** The session gives this stream up by itself (a deadline): as if the peer had reset it, and the peer is told. */
+  giveUp(code: ErrorCode): void {
+    if (this.#deaf) return;
+    const handler = this.#handler;
+    this.reset(code);
+    handler?.onReset(code, false);
+  }
+
+  /** The session is over: whatever is not whole by now never will be. */
+  sessionEnded(code: ErrorCode): void {
+    if (this.#deaf) return;
+    const receivedAll = this.#receiving === "ended" && !this.#heldEnd;
+    const cancelled = this.isOpener || this.#opening === "answered" ? undefined : this.#onCancelled;
+    const handler = this.#handler;
+    this.#silence();
+    if (cancelled !== undefined) cancelled();
+    else handler?.onReset(code, receivedAll);
+  }
+
+  #mustReceive(name: string): void {
+    if (this.#receiving !== "open") throw new ProtocolError("unexpected_frame", `${name} after END or RESET`);
+    if (this.isOpener && this.#opening !== "answered")
+      throw new ProtocolError("unexpected_frame", `${name} before ACCEPT`);
+  }
+
+  #silence(): void {
+    this.#deaf = true;
+    this.#onCancelled = undefined;
+    this.#queue.clear();
+    this.#held = [];
+    this.window.abandon();
+  }
+
+  #sendReset(frame: Uint8Array): void {
+    this.#move("resetting");
+    this.#host.control(frame, () => {
+      this.#move("reset");
+      this.#settle();
+    });
+  }
+
+  #settle(): void {
+    const sent = this.#sending === "ended" || this.#sending === "reset";
+    if (!sent || this.#receiving === "open") return;
+    this.#host.forget(this);
+    if (this.#sending !== "ended" || this.#receiving !== "ended" || this.#deaf || this.#heldEnd) return;
+    const handler = this.#handler;
+    this.#deaf = true;
+    handler?.onFinished?.();
+  }
+
+  #move(to: Sending): void {
+    if (!SENDING_MOVES[this.#sending].includes(to))
+      throw new Error(`stream ${this.id}: ${this.#sending} -> ${to}`);
+    this.#sending = to;
+  }
+}
