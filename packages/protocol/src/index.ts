@@ -1,3 +1,4 @@
+export { checkTarget, type Endpoint, formatEndpoint, listenEndpoint, parseEndpoint } from "./endpoint.ts";
 export { CulvertError, codeOfWire, ERRORS, type ErrorCode, isErrorCode, ProtocolError } from "./errors.ts";
 export {
   decodeHandshake,
