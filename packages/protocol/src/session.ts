@@ -71,10 +71,12 @@ export class Session {
   readonly #toDeliver = new Set<StreamCore>();
   /** Time attached before this attachment: deadlines that wait for the peer run on this clock only. */
   #attachedBefore = 0;
+  #lastNow: number;
 
   constructor(config: SessionConfig, now: number) {
     const { options, peerLimits } = config;
     this.#config = config;
+    this.#lastNow = now;
     this.#state = { name: "detached", since: now };
     this.#liveness = new Liveness({ ...options, random: config.random });
     this.#outbox = new Outbox(options, peerLimits, this.#liveness);
@@ -195,6 +197,7 @@ export class Session {
   /** A whole binary message. One of a transport that is not the attached one is dropped. */
   receive(transport: number, message: Uint8Array, now: number): void {
     if (this.#state.name !== "attached" || this.#state.transport !== transport) return;
+    this.#lastNow = now;
     this.#liveness.heard(now);
     this.#framesReceived += 1;
     try {
@@ -241,9 +244,11 @@ export class Session {
     const waiting = this.#streams.waitingDeadline;
     if (this.#state.name === "detached")
       return Math.min(this.#state.since + this.#config.options.graceMs, waiting);
+    const { dueAt: ackDueAt } = this.#outbox.ackClock;
     return Math.min(
       this.#liveness.nextDeadline(this.#outbox.isInFlight),
-      this.#outbox.ackClock.dueAt,
+      // An ack that is due already waits for room in the transport, not for time.
+      ackDueAt > this.#lastNow ? ackDueAt : Number.POSITIVE_INFINITY,
       waiting,
       this.#state.since + this.#streams.askedDeadline - this.#attachedBefore,
     );
@@ -252,6 +257,7 @@ export class Session {
   /** Call when `nextDeadline` is reached, after everything that could be read was read. */
   handleDeadline(now: number): void {
     if (this.#state.name === "ended") return;
+    this.#lastNow = now;
     for (const stream of this.#streams.expiredWaiting(now)) stream.giveUp("visitor_wait_timeout");
     if (this.#state.name === "detached") {
       if (now >= this.#state.since + this.#config.options.graceMs) {
@@ -259,7 +265,8 @@ export class Session {
       }
       return;
     }
-    for (const stream of this.#streams.expiredAsked(this.#attachedClock(now))) stream.giveUp("open_timeout");
+    for (const stream of this.#streams.expiredAsked(this.#attachedClock(now) + ROUNDING_MS))
+      stream.giveUp("open_timeout");
     const failed = this.#liveness.check(now, this.#outbox.isInFlight);
     if (failed !== undefined) {
       this.detach(now);
@@ -475,6 +482,8 @@ type RareFrame = Extract<
 >;
 
 const MAX_NOTES = 16;
+/** The attached clock is a sum of differences: a deadline on it must not be missed by the last bit, again and again. */
+const ROUNDING_MS = 0.001;
 const NO_EVENTS: SessionEvent[] = [];
 
 /** What an OPEN becomes for the driver: a question that waits for its answer. */

@@ -33,15 +33,19 @@ export interface StreamHost {
 
 /** `waiting`: OPEN has not left. `asked`: it has (opener), it came (acceptor). `answered`: accept or refuse. */
 type Opening = "waiting" | "asked" | "answered";
-/** `ending`: END waits behind the data. `resetting`: RESET or REFUSE waits in the session's queue. */
-type Sending = "open" | "ending" | "ended" | "resetting" | "reset";
+/**
+ * `ending`: END waits behind the data. `resetting`: RESET or REFUSE waits in the session's queue. `retracting`: the
+ * same after END was sent; then the peer may have forgotten the stream already, so this side must count it as it does.
+ */
+type Sending = "open" | "ending" | "ended" | "resetting" | "retracting" | "reset";
 type Receiving = "open" | "ended" | "reset";
 
 const SENDING_MOVES: Readonly<Record<Sending, readonly Sending[]>> = {
   open: ["ending", "resetting", "reset"],
   ending: ["ended", "resetting", "reset"],
-  ended: ["resetting", "reset"],
+  ended: ["retracting"],
   resetting: ["reset"],
+  retracting: ["reset"],
   reset: [],
 };
 
@@ -128,7 +132,8 @@ export class StreamCore implements Stream {
       this.#host.cancelOpen(this);
       return;
     }
-    if (this.#sending === "resetting" || this.#sending === "reset") return;
+    const { [this.#sending]: moves } = SENDING_MOVES;
+    if (!moves.includes("resetting") && !moves.includes("retracting")) return;
     this.#sendReset(encodeReset(this.id, code));
   }
 
@@ -317,7 +322,7 @@ export class StreamCore implements Stream {
   }
 
   #sendReset(frame: Uint8Array): void {
-    this.#move("resetting");
+    this.#move(this.#sending === "ended" ? "retracting" : "resetting");
     this.#host.control(frame, () => {
       this.#move("reset");
       this.#settle();
@@ -325,7 +330,7 @@ export class StreamCore implements Stream {
   }
 
   #settle(): void {
-    const sent = this.#sending === "ended" || this.#sending === "reset";
+    const sent = this.#sending === "ended" || this.#sending === "retracting" || this.#sending === "reset";
     if (!sent || this.#receiving === "open") return;
     this.#host.forget(this);
     if (this.#sending !== "ended" || this.#receiving !== "ended" || this.#deaf || this.#heldEnd) return;
