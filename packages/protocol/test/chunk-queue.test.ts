@@ -1,0 +1,148 @@
+import * as fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { ChunkQueue } from "../src/chunk-queue.ts";
+import { concat, pattern } from "./support/hex.ts";
+import { holds } from "./support/property.ts";
+
+function take(queue: ChunkQueue, length: number): number[] {
+  const target = new Uint8Array(length + 2).fill(0xee);
+  queue.takeInto(target, 1, length);
+  expect([target[0], target[length + 1]]).toEqual([0xee, 0xee]); // nothing beside the place asked for
+  return [...target.subarray(1, length + 1)];
+}
+
+describe("ChunkQueue", () => {
+  test("gives back what was put in, in order, across chunks of every size", () => {
+    const queue = new ChunkQueue();
+    const chunks = [1, 2047, 2048, 2049, 1, 1, 70_000, 3, 16_384, 5].map((length, i) =>
+      pattern(length, i * 31),
+    );
+    for (const chunk of chunks) queue.push(chunk);
+    const all = concat(chunks);
+    expect(queue.bytes).toBe(all.length);
+    expect(take(queue, all.length)).toEqual([...all]);
+    expect(queue.bytes).toBe(0);
+  });
+
+  test("an empty chunk is nothing", () => {
+    const queue = new ChunkQueue();
+    queue.push(new Uint8Array(0));
+    expect(queue.bytes).toBe(0);
+    expect(queue.takeAll()).toEqual([]);
+  });
+
+  test("a large chunk is kept as it is, a small one is copied", () => {
+    const queue = new ChunkQueue();
+    const large = pattern(2048);
+    const small = pattern(2047);
+    queue.push(large);
+    queue.push(small);
+    const [first, second] = queue.takeAll();
+    expect(first).toBe(large);
+    expect(second?.buffer).not.toBe(small.buffer);
+  });
+
+  test("a hundred thousand writes of one byte make a few blocks", () => {
+    const queue = new ChunkQueue();
+    for (let i = 0; i < 100_000; i += 1) queue.push(Uint8Array.of(i % 251));
+    const chunks = queue.takeAll();
+    expect(chunks.length).toBeLessThanOrEqual(9);
+    const pinned = chunks.reduce((sum, chunk) => sum + chunk.buffer.byteLength, 0);
+    expect(pinned).toBeLessThanOrEqual(100_000 + 2 * 16_384);
+    expect(concat(chunks)).toEqual(pattern(100_000));
+  });
+
+  test("one byte out of a large buffer does not keep that buffer", () => {
+    const queue = new ChunkQueue();
+    queue.push(new Uint8Array(65_536).subarray(5, 6));
+    const [chunk] = queue.takeAll();
+    expect(chunk?.buffer.byteLength).toBe(1);
+  });
+
+  test("small chunks are gathered also when the queue is read in between", () => {
+    const queue = new ChunkQueue();
+    queue.push(pattern(10));
+    for (let i = 0; i < 20_000; i += 1) {
+      queue.push(pattern(3, 10 + 3 * i));
+      if (i % 2 === 1) expect(take(queue, 6)).toEqual([...pattern(6, 3 * (i - 1))]);
+    }
+    expect(queue.bytes).toBe(10);
+    expect(queue.takeAll().length).toBeLessThanOrEqual(2);
+  });
+
+  test("chunks that were handed out are never changed afterwards", () => {
+    const queue = new ChunkQueue();
+    for (let i = 0; i < 100; i += 1) queue.push(pattern(7, i));
+    const handedOut = queue.takeAll();
+    const copies = handedOut.map((chunk) => [...chunk]);
+    for (let i = 0; i < 5000; i += 1) queue.push(Uint8Array.of(0xff, 0xff, 0xff));
+    expect(handedOut.map((chunk) => [...chunk])).toEqual(copies);
+  });
+
+  test("what was pushed large is read only, never written", () => {
+    const queue = new ChunkQueue();
+    const large = pattern(4000);
+    queue.push(large);
+    for (let i = 0; i < 100; i += 1) queue.push(Uint8Array.of(0xff));
+    take(queue, 1000);
+    queue.push(Uint8Array.of(0xff));
+    expect(large).toEqual(pattern(4000));
+  });
+
+  test("clear forgets everything and goes on", () => {
+    const queue = new ChunkQueue();
+    for (let i = 0; i < 10; i += 1) queue.push(pattern(100));
+    queue.clear();
+    expect(queue.bytes).toBe(0);
+    queue.push(pattern(3, 9));
+    expect(take(queue, 3)).toEqual([...pattern(3, 9)]);
+  });
+
+  test("behaves as one array of bytes does", () => {
+    const size = fc.oneof(
+      fc.nat({ max: 3 }),
+      fc.nat({ max: 3000 }),
+      fc.constantFrom(2047, 2048, 16_384, 20_000),
+    );
+    const step = fc.oneof(
+      { weight: 6, arbitrary: fc.record({ op: fc.constant("push" as const), size }) },
+      { weight: 4, arbitrary: fc.record({ op: fc.constant("take" as const), size }) },
+      { weight: 1, arbitrary: fc.record({ op: fc.constant("takeAll" as const), size }) },
+      { weight: 1, arbitrary: fc.record({ op: fc.constant("clear" as const), size }) },
+    );
+    holds(
+      fc.property(fc.array(step, { maxLength: 120 }), (steps) => {
+        const queue = new ChunkQueue();
+        let model = Buffer.alloc(0);
+        let written = 0;
+        const handedOut: [chunk: Uint8Array, copy: Buffer][] = [];
+        for (const { op, size: length } of steps) {
+          if (op === "push") {
+            const chunk = pattern(length, written);
+            written += length;
+            queue.push(chunk);
+            model = Buffer.concat([model, chunk]);
+          } else if (op === "take") {
+            const most = Math.min(length, model.length);
+            const target = Buffer.alloc(most + 1, 0xee);
+            queue.takeInto(target, 1, most);
+            expect(target.subarray(1).equals(model.subarray(0, most))).toBe(true);
+            model = model.subarray(most);
+          } else if (op === "takeAll") {
+            const chunks = queue.takeAll();
+            expect(Buffer.concat(chunks).equals(model)).toBe(true);
+            for (const chunk of chunks) handedOut.push([chunk, Buffer.from(chunk)]);
+            model = Buffer.alloc(0);
+          } else {
+            queue.clear();
+            model = Buffer.alloc(0);
+          }
+          expect(queue.bytes).toBe(model.length);
+        }
+        for (const [chunk, copy] of handedOut) expect(copy.equals(chunk)).toBe(true);
+        expect(Buffer.concat(queue.takeAll()).equals(model)).toBe(true);
+      }),
+      400,
+    );
+  });
+});

@@ -1,0 +1,117 @@
+import { describe, expect, test } from "vitest";
+import { Flight } from "../src/flight.ts";
+
+const KiB = 1024;
+const FLOOR = 256 * KiB;
+const CEILING = 16 * 1024 * KiB;
+
+/** Sends and acknowledges `bytesPerMs` steadily for `ms`, one ack every `step` ms. */
+function run(flight: Flight, bytesPerMs: number, ms: number, from = 0, step = 10): number {
+  let now = from;
+  flight.sent(bytesPerMs * step, now);
+  for (; now < from + ms; ) {
+    now += step;
+    flight.sent(bytesPerMs * step, now);
+    flight.acked(bytesPerMs * step, now);
+  }
+  flight.acked(bytesPerMs * step, now);
+  return now;
+}
+
+describe("Flight", () => {
+  test("has room below its limit, which starts at the floor", () => {
+    const flight = new Flight(FLOOR, CEILING);
+    expect(flight.limit).toBe(FLOOR);
+    flight.sent(FLOOR - 1, 0);
+    expect(flight.hasRoom).toBe(true);
+    flight.sent(1, 0);
+    expect(flight.hasRoom).toBe(false);
+    flight.acked(1, 1);
+    expect(flight.hasRoom).toBe(true);
+    expect(flight.bytes).toBe(FLOOR - 1);
+  });
+
+  test("a single frame may pass the limit, as long as there was room before it", () => {
+    const flight = new Flight(1000, 1000);
+    flight.sent(999, 0);
+    expect(flight.hasRoom).toBe(true);
+    flight.sent(65_000, 0);
+    expect(flight.hasRoom).toBe(false);
+  });
+
+  test("the floor gives way to a smaller ceiling", () => {
+    expect(new Flight(FLOOR, 1024).limit).toBe(1024);
+  });
+
+  test("becomes twice rate times minimum round trip", () => {
+    const flight = new Flight(FLOOR, CEILING);
+    flight.measuredRtt(100);
+    run(flight, 10_000, 1000);
+    expect(flight.pathBytes).toBeCloseTo(10_000 * 100);
+    expect(flight.limit).toBeCloseTo(2 * 10_000 * 100);
+  });
+
+  test("never below the floor, never above the ceiling", () => {
+    const slow = new Flight(FLOOR, CEILING);
+    slow.measuredRtt(10);
+    run(slow, 10, 1000);
+    expect(slow.limit).toBe(FLOOR);
+    const fast = new Flight(FLOOR, CEILING);
+    fast.measuredRtt(1000);
+    run(fast, 1_000_000, 5000);
+    expect(fast.limit).toBe(CEILING);
+  });
+
+  test("counts a path shorter than 5 ms as 5 ms", () => {
+    const flight = new Flight(1, CEILING);
+    flight.measuredRtt(0.05);
+    run(flight, 100_000, 200);
+    expect(flight.pathBytes).toBeCloseTo(500_000);
+  });
+
+  test("follows the smallest round trip, not the last", () => {
+    const flight = new Flight(1, CEILING);
+    for (const rtt of [80, 20, 400]) flight.measuredRtt(rtt);
+    expect(flight.minRttMs).toBe(20);
+    expect(flight.lastRttMs).toBe(400);
+    run(flight, 1000, 200);
+    expect(flight.pathBytes).toBeCloseTo(20_000);
+  });
+
+  test("the largest of the last ten rates counts: one pause shrinks nothing, a slower path does", () => {
+    const flight = new Flight(1, CEILING);
+    flight.measuredRtt(50);
+    let now = run(flight, 10_000, 500);
+    const before = flight.limit;
+    now = run(flight, 1_000, 300, now + 10_000);
+    expect(flight.limit).toBe(before);
+    run(flight, 1_000, 2_000, now);
+    expect(flight.limit).toBeCloseTo(2 * 1_000 * 50);
+  });
+
+  test("the time without anything in flight does not count as a slow path", () => {
+    const flight = new Flight(1, CEILING);
+    flight.measuredRtt(50);
+    flight.sent(1000, 0);
+    flight.acked(1000, 1); // too short for a sample
+    flight.sent(100_000, 60_000);
+    flight.acked(100_000, 60_050);
+    expect(flight.pathBytes).toBeCloseTo(100_000);
+  });
+
+  test("a new transport starts with nothing in flight and nothing known", () => {
+    const flight = new Flight(FLOOR, CEILING);
+    flight.measuredRtt(100);
+    run(flight, 100_000, 500);
+    flight.sent(5000, 600);
+    flight.restart(1000);
+    expect(flight).toMatchObject({
+      bytes: 0,
+      limit: FLOOR,
+      minRttMs: undefined,
+      lastRttMs: undefined,
+      pathBytes: 0,
+    });
+    expect(flight.hasRoom).toBe(true);
+  });
+});
