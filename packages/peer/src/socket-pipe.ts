@@ -1,0 +1,252 @@
+import type { Socket } from "node:net";
+import type { ErrorCode, Stream, StreamHandler } from "@culvert/protocol";
+import { resetSocket } from "./carried-socket.ts";
+import { lingeringClose } from "./lingering-close.ts";
+import type { Logger } from "./logger.ts";
+import { resetWatch } from "./reset-watch.ts";
+import { WriteBuffer } from "./write-buffer.ts";
+
+/** What became of a carried connection. */
+export interface PipeResult {
+  /** Why it was cut off, on whichever side; undefined: both directions ended in good order. */
+  readonly code: ErrorCode | undefined;
+  /** What the local socket said, if that is what cut it off. */
+  readonly cause: Error | undefined;
+  /** Bytes read from the socket and given to the stream. */
+  readonly bytesIn: number;
+  /** Bytes of the stream that the kernel took for the socket. */
+  readonly bytesOut: number;
+}
+
+export interface SocketPipeOptions {
+  readonly log: Logger;
+  /** Called once, after `start`, when the stream is over and the socket is closed: nothing of either is left. */
+  onDone?(result: PipeResult): void;
+  /**
+   * How long a connection of which one direction has ended may go without a byte, before it is cut off (seen at the latest
+   * after twice that). Default 300,000 ms; 0: for ever.
+   */
+  readonly halfClosedTimeoutMs?: number;
+}
+
+/**
+ * Carries one connection: what the socket reads goes into the stream, what the stream delivers goes to the socket, end to
+ * end and reset to reset, with back pressure both ways. Owns the socket from the start on.
+ *
+ * A byte counts as consumed when the kernel took it, so the window of the stream is the bound of what waits here. And a
+ * broken connection never looks like an ended one: whatever stops short of its end is a reset on the other side.
+ */
+export class SocketPipe implements StreamHandler {
+  readonly #socket: Socket;
+  readonly #options: SocketPipeOptions;
+  #stream: Stream | undefined;
+  /** Of the stream; the socket may still be busy with its own end after `finished` and `cut`. */
+  #state: "waiting" | "piping" | "finished" | "cut" = "waiting";
+  #code: ErrorCode | undefined;
+  #cause: Error | undefined;
+  #isDone = false;
+  #idleTimer: NodeJS.Timeout | undefined;
+
+  // socket to stream
+  #bytesIn = 0;
+  #hasReadEnd = false;
+
+  // stream to socket
+  #bytesOut = 0;
+  readonly #buffer = new WriteBuffer();
+  /** Given to the socket and not yet taken by the kernel; while there is any, the rest waits in the buffer. */
+  #inSocket = 0;
+  /** Taken before the stream was there to be told. */
+  #unclaimed = 0;
+  #isEnding = false;
+
+  constructor(socket: Socket, options: SocketPipeOptions) {
+    this.#socket = socket;
+    this.#options = options;
+    socket.on("error", this.#onSocketError);
+    socket.on("close", this.#onSocketClose);
+  }
+
+  get bytesIn(): number {
+    return this.#bytesIn;
+  }
+
+  get bytesOut(): number {
+    return this.#bytesOut;
+  }
+
+  /** Starts reading. Bytes may come out of `stream` before; they are written at once. */
+  start(stream: Stream): void {
+    this.#stream = stream;
+    if (this.#state === "cut") {
+      // Either the stream is over already, and this does nothing, or the socket was gone before there was a stream.
+      stream.reset(this.#code ?? "connection_reset");
+      this.#settle();
+      return;
+    }
+    this.#state = "piping";
+    if (this.#socket.destroyed) {
+      this.#cutOff("connection_reset", this.#socket.errored ?? undefined);
+      return;
+    }
+    if (this.#unclaimed > 0) stream.consumed(this.#unclaimed);
+    this.#socket.on("data", this.#onSocketData);
+    this.#socket.on("end", this.#onSocketEnd);
+    this.#socket.resume();
+  }
+
+  // -- socket to stream
+
+  #onSocketData = (chunk: Uint8Array): void => {
+    this.#bytesIn += chunk.length;
+    if (this.#stream!.write(chunk)) return;
+    this.#socket.pause();
+    resetWatch.watch(this.#socket, this.#onSocketError);
+  };
+
+  onWritable(): void {
+    if (this.#state !== "piping" || this.#hasReadEnd) return;
+    resetWatch.unwatch(this.#socket);
+    this.#socket.resume();
+  }
+
+  #onSocketEnd = (): void => {
+    this.#hasReadEnd = true;
+    if (this.#state !== "piping") return;
+    resetWatch.watch(this.#socket, this.#onSocketError);
+    this.#stream!.end();
+    if (!this.#isEnding) this.#armIdleTimer();
+  };
+
+  #onSocketError = (error: Error): void => {
+    this.#cutOff("connection_reset", error);
+  };
+
+  #onSocketClose = (): void => {
+    const isWhole = this.#hasReadEnd && this.#socket.writableFinished;
+    if (!isWhole) this.#cutOff("connection_reset");
+    this.#forgetSocket();
+    this.#settle();
+  };
+
+  // -- stream to socket
+
+  onData(chunk: Uint8Array): void {
+    if (this.#state === "cut") return;
+    if (this.#inSocket > 0) this.#buffer.push(chunk);
+    else this.#write(chunk);
+  }
+
+  onEnd(): void {
+    if (this.#state === "cut") return;
+    this.#isEnding = true;
+    if (this.#inSocket === 0) this.#socket.end();
+    if (!this.#hasReadEnd) this.#armIdleTimer();
+  }
+
+  /** Returns false when the kernel did not take all of it at once. */
+  #write(block: Uint8Array): boolean {
+    this.#inSocket = block.length;
+    this.#socket.write(block, this.#onWritten);
+    if (this.#socket.writableLength > 0) return false;
+    this.#countTaken();
+    return true;
+  }
+
+  /** Also called, late, for writes that were taken at once; then it finds nothing to do. */
+  #onWritten = (error?: Error | null): void => {
+    if (error || this.#inSocket === 0 || this.#socket.writableLength > 0 || this.#state === "cut") return;
+    this.#countTaken();
+    while (this.#buffer.bytes > 0) {
+      if (!this.#write(this.#buffer.take()!)) return;
+    }
+    if (this.#isEnding) this.#socket.end();
+  };
+
+  #countTaken(): void {
+    const bytes = this.#inSocket;
+    this.#inSocket = 0;
+    this.#bytesOut += bytes;
+    if (this.#stream === undefined) this.#unclaimed += bytes;
+    else this.#stream.consumed(bytes);
+  }
+
+  // -- the end
+
+  onReset(code: ErrorCode, receivedAll: boolean): void {
+    if (this.#state === "cut") return;
+    this.#state = "cut";
+    this.#code = code;
+    this.#forgetSocket();
+    if (receivedAll && !this.#socket.destroyed) this.#leaveRest(code === "connection_reset");
+    else this.#drop();
+    this.#settle();
+  }
+
+  onFinished(): void {
+    if (this.#state === "cut") return;
+    this.#state = "finished";
+    this.#settle();
+  }
+
+  /** The local side broke, or waited long enough. */
+  #cutOff(code: ErrorCode, cause?: Error): void {
+    if (this.#state === "cut") return;
+    this.#state = "cut";
+    this.#code = code;
+    this.#cause = cause;
+    const { code: system } = (cause ?? {}) as NodeJS.ErrnoException;
+    this.#options.log.debug({ code, system }, "connection cut off on this side");
+    this.#forgetSocket();
+    this.#drop();
+    this.#stream?.reset(code);
+    this.#settle();
+  }
+
+  /** The other side broke after all of its bytes were here: they still reach the socket. */
+  #leaveRest(reset: boolean): void {
+    while (this.#buffer.bytes > 0) {
+      const block = this.#buffer.take()!;
+      this.#bytesOut += block.length;
+      this.#socket.write(block);
+    }
+    this.#bytesOut += this.#inSocket;
+    if (!this.#socket.writableEnded) this.#socket.end();
+    lingeringClose(this.#socket, reset);
+  }
+
+  #drop(): void {
+    this.#buffer.clear();
+    resetSocket(this.#socket);
+  }
+
+  #forgetSocket(): void {
+    clearTimeout(this.#idleTimer);
+    resetWatch.unwatch(this.#socket);
+    this.#socket.off("data", this.#onSocketData);
+  }
+
+  #settle(): void {
+    const isStreamOver = this.#state === "finished" || this.#state === "cut";
+    if (this.#isDone || this.#stream === undefined || !isStreamOver || !this.#socket.closed) return;
+    this.#isDone = true;
+    const { bytesIn, bytesOut } = this;
+    this.#options.onDone?.({ code: this.#code, cause: this.#cause, bytesIn, bytesOut });
+  }
+
+  // -- half-closed and forgotten
+
+  #armIdleTimer(): void {
+    const limitMs = this.#options.halfClosedTimeoutMs ?? HALF_CLOSED_TIMEOUT_MS;
+    if (limitMs === 0) return;
+    clearTimeout(this.#idleTimer);
+    const seen = this.#bytesIn + this.#bytesOut;
+    this.#idleTimer = setTimeout(() => {
+      if (this.#hasReadEnd && this.#socket.writableFinished) return;
+      if (seen === this.#bytesIn + this.#bytesOut) this.#cutOff("connection_reset");
+      else this.#armIdleTimer();
+    }, limitMs);
+  }
+}
+
+const HALF_CLOSED_TIMEOUT_MS = 300_000;

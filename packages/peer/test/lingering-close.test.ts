@@ -1,0 +1,105 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { lingeringClose } from "../src/lingering-close.ts";
+import { closing, eventOf, storyOf, type Visit, visit } from "./support/sockets.ts";
+
+/** Everything is written and ended, and the kernel's buffers are full of it, as far as the application lets them. */
+async function filled(): Promise<Visit & { readonly bytes: number; readonly got: () => number }> {
+  const { app, socket } = await visit();
+  let bytes = 0;
+  while (socket.writableLength === 0) {
+    socket.write(new Uint8Array(65_536));
+    bytes += 65_536;
+  }
+  socket.end();
+  let got = 0;
+  app.on("data", (chunk) => {
+    got += chunk.length;
+  });
+  app.pause();
+  return { app, socket, bytes, got: () => got };
+}
+
+/** The application reads, a chunk in a turn, until the kernel has all of it; then it stalls again. */
+async function readUntilFinished({ app, socket }: Visit): Promise<void> {
+  const pause = () => void app.pause();
+  app.on("data", pause);
+  while (!socket.writableFinished) {
+    app.resume();
+    await new Promise((resolve) => setImmediate(resolve));
+  }
+  app.pause();
+  app.off("data", pause);
+}
+
+describe("lingering close", () => {
+  test("what the kernel holds when the socket is closed still arrives, and then the end", async () => {
+    const visited = await filled();
+    const { app, socket, bytes, got } = visited;
+    const story = storyOf(app);
+    lingeringClose(socket, false);
+    await readUntilFinished(visited);
+    await closing(socket);
+    expect(got()).toBeLessThan(bytes);
+    const ended = eventOf(app, "end");
+    app.resume();
+    await ended;
+    expect(got()).toBe(bytes);
+    expect(story).toEqual(["end"]);
+  });
+
+  test("with reset: a RST, although the kernel still holds some", async () => {
+    const visited = await filled();
+    const { app, socket, bytes, got } = visited;
+    const story = storyOf(app);
+    lingeringClose(socket, true);
+    await readUntilFinished(visited);
+    await closing(socket);
+    app.resume();
+    await closing(app);
+    expect(got()).toBeLessThan(bytes);
+    expect(story).toEqual(["ECONNRESET", "close"]);
+  });
+
+  test("what the application sent meanwhile is not read, and makes it a RST", async () => {
+    const visited = await filled();
+    const { app, socket } = visited;
+    socket.resume();
+    lingeringClose(socket, false);
+    app.write("nobody wants this");
+    const story = storyOf(app);
+    await readUntilFinished(visited);
+    await closing(socket);
+    app.resume();
+    await closing(app);
+    expect(story).toEqual(["ECONNRESET", "close"]);
+  });
+
+  describe("with timers that stand still", () => {
+    beforeEach(() => {
+      vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    });
+    afterEach(() => {
+      vi.useRealTimers();
+    });
+
+    test("an application that ends too is let go without waiting", async () => {
+      const { app, socket } = await visit();
+      app.resume();
+      socket.end("all");
+      lingeringClose(socket, true);
+      app.end();
+      await closing(socket);
+      expect(vi.getTimerCount()).toBe(0);
+    });
+
+    test("an application that never reads on is given up", async () => {
+      const { socket } = await filled();
+      const setTimeout = vi.spyOn(socket, "setTimeout");
+      lingeringClose(socket, false);
+      expect(setTimeout).toHaveBeenCalledWith(30_000, expect.any(Function));
+      const closed = closing(socket);
+      socket.emit("timeout"); // Node's own timers of sockets cannot be faked
+      await closed;
+    });
+  });
+});
