@@ -1,5 +1,6 @@
 import {
   CulvertError,
+  DATA_HEADER_BYTES,
   ERRORS,
   type ErrorCode,
   type IncomingStream,
@@ -11,6 +12,7 @@ import {
   type Stream,
   type StreamHandler,
 } from "@culvert/protocol";
+import { FramePool } from "./frame-pool.ts";
 import type { Logger } from "./logger.ts";
 import { SleepWatch } from "./sleep-watch.ts";
 import type { Transport } from "./transport.ts";
@@ -84,14 +86,15 @@ export class Link {
 
   constructor(options: LinkOptions) {
     this.#logger = options.logger;
+    const pool = new FramePool(options.session.maxPayloadBytes + DATA_HEADER_BYTES, MOST_FREE_FRAMES);
     this.#session = new Session(
       {
         role: options.role,
         options: options.session,
         peerLimits: options.peerLimits,
         random: Math.random,
-        // Not cleared: every byte of a frame is written before it leaves.
-        allocate: (length) => Buffer.allocUnsafeSlow(length),
+        allocate: (length) => pool.allocate(length),
+        release: (frame) => pool.release(frame),
         onOutput: () => this.#scheduleFlush(),
       },
       performance.now(),
@@ -432,6 +435,9 @@ export interface LinkStats {
  * keystroke; large enough that a turn of the event loop does not run dry.
  */
 const HIGH_WATER_BYTES = 256 * 1024;
+
+/** About what is in flight on a fast path. */
+const MOST_FREE_FRAMES = 32;
 
 /** A transport that was given up: late messages and its close are nobody's business. */
 const DEAF = { onMessage: ignore, onText: ignore, onHeard: ignore, onDrain: ignore, onClose: ignore };

@@ -13,6 +13,7 @@ export class Flight {
   #lastRttMs: number | undefined;
   #sampleStart = 0;
   #sampleBytes = 0;
+  #lastAckAt = 0;
   /** The last rates, bytes per ms; the largest counts, so that a pause of the source does not shrink the flight. */
   readonly #rates: number[] = [];
 
@@ -54,7 +55,9 @@ export class Flight {
   }
 
   sent(bytes: number, now: number): void {
-    if (this.#inFlight === 0) {
+    // A source that pauses says nothing about the path. Short gaps belong to the sample: on a fast path each ack may
+    // empty the flight.
+    if (this.#inFlight === 0 && now - this.#lastAckAt > MIN_SAMPLE_MS) {
       this.#sampleStart = now;
       this.#sampleBytes = 0;
     }
@@ -64,6 +67,7 @@ export class Flight {
   acked(bytes: number, now: number): void {
     this.#inFlight -= bytes;
     this.#sampleBytes += bytes;
+    this.#lastAckAt = now;
     const elapsed = now - this.#sampleStart;
     if (elapsed < Math.max(this.#pathMs(), MIN_SAMPLE_MS)) return;
     this.#rates.push(this.#sampleBytes / elapsed);

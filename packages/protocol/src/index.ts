@@ -1,5 +1,6 @@
 export { checkTarget, type Endpoint, formatEndpoint, listenEndpoint, parseEndpoint } from "./endpoint.ts";
 export { CulvertError, codeOfWire, ERRORS, type ErrorCode, isErrorCode, ProtocolError } from "./errors.ts";
+export { DATA_HEADER_BYTES } from "./frame.ts";
 export {
   decodeHandshake,
   encodeHello,

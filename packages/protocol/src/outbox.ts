@@ -25,7 +25,7 @@ export class Outbox {
   readonly ackClock: AckClock;
   readonly #options: SessionOptions;
   readonly #liveness: Liveness;
-  readonly #replay = new ReplayBuffer();
+  readonly #replay: ReplayBuffer;
   readonly #scheduler: StreamScheduler<StreamCore>;
   readonly #maxPayload: number;
   #control: ControlFrame[] = [];
@@ -39,7 +39,13 @@ export class Outbox {
   replayedFrames = 0;
   replayedBytes = 0;
 
-  constructor(options: SessionOptions, peerLimits: SessionLimits, liveness: Liveness) {
+  constructor(
+    options: SessionOptions,
+    peerLimits: SessionLimits,
+    liveness: Liveness,
+    release: ((frame: Uint8Array) => void) | undefined,
+  ) {
+    this.#replay = new ReplayBuffer(release);
     this.#options = options;
     this.#liveness = liveness;
     this.flight = new Flight(FLIGHT_FLOOR_BYTES, options.replayLimitBytes);

@@ -12,6 +12,12 @@ export class ReplayBuffer {
   #head = 0;
   #firstSequence = 1;
   #cost = 0;
+  readonly #release: ((frame: Uint8Array) => void) | undefined;
+
+  /** @param release Told of each frame that is no longer needed: its memory may be used again. */
+  constructor(release?: (frame: Uint8Array) => void) {
+    this.#release = release;
+  }
 
   /** Number of the last frame that was ever numbered; 0 before the first. */
   get last(): number {
@@ -45,7 +51,9 @@ export class ReplayBuffer {
   ackThrough(sequence: number): number {
     let freed = 0;
     while (this.#firstSequence <= sequence && this.#head < this.#frames.length) {
-      freed += replayCost((this.#frames[this.#head] as Uint8Array).length);
+      const frame = this.#frames[this.#head] as Uint8Array;
+      freed += replayCost(frame.length);
+      this.#release?.(frame);
       this.#frames[this.#head] = EMPTY;
       this.#head += 1;
       this.#firstSequence += 1;

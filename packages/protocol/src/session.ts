@@ -44,6 +44,8 @@ export interface SessionConfig {
   readonly random: () => number;
   /** Memory for frames; it need not be cleared. Default: a new Uint8Array. */
   readonly allocate?: (length: number) => Uint8Array;
+  /** A frame, from `allocate` or not, was acknowledged: nobody reads its memory any more. */
+  readonly release?: (frame: Uint8Array) => void;
   /** Something may leave: take it with `nextFrame` soon. Not called again before that was done. */
   readonly onOutput?: () => void;
 }
@@ -79,7 +81,7 @@ export class Session {
     this.#lastNow = now;
     this.#state = { name: "detached", since: now };
     this.#liveness = new Liveness({ ...options, random: config.random });
-    this.#outbox = new Outbox(options, peerLimits, this.#liveness);
+    this.#outbox = new Outbox(options, peerLimits, this.#liveness, config.release);
     this.#budget = new ReceiveBudget(options.receiveBudgetBytes);
     const host: StreamHost = {
       control: (frame, onNumbered) => this.#control(frame, onNumbered),
@@ -100,6 +102,7 @@ export class Session {
       forget: (stream) => this.#streams.forget(stream),
       allocate: config.allocate ?? ((length) => new Uint8Array(length)),
       writeHighWaterBytes: options.writeHighWaterBytes,
+      queuedBytes: 0,
     };
     this.#streams = new StreamTable(host, config.role, options, peerLimits, this.#budget);
     this.#tunnels = new TunnelTable((frame, onNumbered) => this.#control(frame, onNumbered), {

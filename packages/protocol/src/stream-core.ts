@@ -29,7 +29,15 @@ export interface StreamHost {
   forget(stream: StreamCore): void;
   allocate(length: number): Uint8Array;
   readonly writeHighWaterBytes: number;
+  /** Written and not yet sent, of all streams together; kept by the streams. */
+  queuedBytes: number;
 }
+
+/**
+ * One stream may queue this many times its high water while all together queue little: a busy one then gives the
+ * transport whole turns of the event loop, and a thousand that are stuck still cost no more than their high water each.
+ */
+const BURST = 8;
 
 /** `waiting`: OPEN has not left. `asked`: it has (opener), it came (acceptor). `answered`: accept or refuse. */
 type Opening = "waiting" | "asked" | "answered";
@@ -113,9 +121,16 @@ export class StreamCore implements Stream {
   write(chunk: Uint8Array): boolean {
     if (this.#sending !== "open" || this.#deaf) return true;
     this.#queue.push(chunk);
+    this.#host.queuedBytes += chunk.length;
     if (this.isSendable) this.#host.activate(this);
-    this.#blocked = this.#queue.bytes >= this.#host.writeHighWaterBytes;
+    this.#blocked = this.#isFull;
     return !this.#blocked;
+  }
+
+  get #isFull(): boolean {
+    const { writeHighWaterBytes, queuedBytes } = this.#host;
+    if (this.#queue.bytes < writeHighWaterBytes) return false;
+    return queuedBytes >= 2 * BURST * writeHighWaterBytes || this.#queue.bytes >= BURST * writeHighWaterBytes;
   }
 
   end(): void {
@@ -215,6 +230,7 @@ export class StreamCore implements Stream {
     const frame = this.#host.allocate(DATA_HEADER_BYTES + length);
     writeDataHeader(frame, this.id, this.#sent);
     this.#queue.takeInto(frame, DATA_HEADER_BYTES, length);
+    this.#host.queuedBytes -= length;
     this.#sent += length;
     return frame;
   }
@@ -316,6 +332,7 @@ export class StreamCore implements Stream {
   #silence(): void {
     this.#deaf = true;
     this.#onCancelled = undefined;
+    this.#host.queuedBytes -= this.#queue.bytes;
     this.#queue.clear();
     this.#held = [];
     this.window.abandon();
