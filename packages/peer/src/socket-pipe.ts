@@ -44,6 +44,7 @@ export class SocketPipe implements StreamHandler {
   #state: "waiting" | "piping" | "finished" | "cut" = "waiting";
   #code: ErrorCode | undefined;
   #cause: Error | undefined;
+  #isSocketClosed: boolean;
   #isDone = false;
   #idleTimer: NodeJS.Timeout | undefined;
 
@@ -63,6 +64,8 @@ export class SocketPipe implements StreamHandler {
   constructor(socket: Socket, options: SocketPipeOptions) {
     this.#socket = socket;
     this.#options = options;
+    // Of one that is being destroyed 'close' may come or have come; nobody needs it any more.
+    this.#isSocketClosed = socket.destroyed;
     socket.on("error", this.#onSocketError);
     socket.on("close", this.#onSocketClose);
   }
@@ -124,6 +127,7 @@ export class SocketPipe implements StreamHandler {
 
   #onSocketClose = (): void => {
     const isWhole = this.#hasReadEnd && this.#socket.writableFinished;
+    this.#isSocketClosed = true;
     if (!isWhole) this.#cutOff("connection_reset");
     this.#forgetSocket();
     this.#settle();
@@ -228,7 +232,7 @@ export class SocketPipe implements StreamHandler {
 
   #settle(): void {
     const isStreamOver = this.#state === "finished" || this.#state === "cut";
-    if (this.#isDone || this.#stream === undefined || !isStreamOver || !this.#socket.closed) return;
+    if (this.#isDone || this.#stream === undefined || !isStreamOver || !this.#isSocketClosed) return;
     this.#isDone = true;
     const { bytesIn, bytesOut } = this;
     this.#options.onDone?.({ code: this.#code, cause: this.#cause, bytesIn, bytesOut });

@@ -4,14 +4,16 @@ import { formatEndpoint, parseEndpoint } from "@culvert/protocol";
 import { onTestFinished } from "vitest";
 import { Listener, type Visitor } from "../../src/listener.ts";
 
+/** By socket: its 'close'. (The `closed` of a net.Socket is true as soon as it is destroyed.) */
+const closings = new WeakMap<Socket, Promise<void>>();
+
 /** Destroys the socket at the end of the test and lets no error of it fail the run. */
 export function tracked<T extends Socket>(socket: T): T {
   socket.on("error", () => {});
+  closings.set(socket, eventOf(socket, "close"));
   onTestFinished(async () => {
-    if (socket.closed) return;
-    const closed = once(socket, "close");
     socket.destroy();
-    await closed;
+    await closing(socket);
   });
   return socket;
 }
@@ -80,9 +82,9 @@ export function eventOf(emitter: NodeJS.EventEmitter, event: string): Promise<vo
   return new Promise((resolve) => emitter.once(event, () => resolve()));
 }
 
-/** Resolves when `socket` is closed, at once when it already is. */
+/** Resolves when the tracked `socket` is closed, at once when it already is. */
 export async function closing(socket: Socket): Promise<void> {
-  if (!socket.closed) await eventOf(socket, "close");
+  await closings.get(socket);
 }
 
 /** Resolves when one of the `event`s of `emitter` finds that `holds`. */

@@ -1,0 +1,102 @@
+import { connect, type NetConnectOpts, type Socket } from "node:net";
+import { CARRIED_SOCKET } from "./carried-socket.ts";
+
+/** Where one attempt goes. */
+export type Candidate = { readonly host: string; readonly port: number } | { readonly path: string };
+
+/**
+ * Connects to the first of several addresses that answers ("happy eyeballs", RFC 8305 section 5): a new attempt starts
+ * when the last one failed or 250 ms after it, and none is given up before another one has won. (Node's own
+ * `autoSelectFamily` drops each attempt after its 250 ms, so a far target whose first address is the good one is never
+ * reached.)
+ *
+ * The winner is paused: not a byte is read before somebody asks. It carries an 'error' listener that does nothing, so that
+ * it may wait to be taken over; the caller owns it. Rejects with the errors of all candidates, or the reason of `signal`.
+ */
+export function raceConnections(candidates: readonly Candidate[], signal: AbortSignal): Promise<Socket> {
+  return new Promise((resolve, reject) => {
+    const pending = new Set<Socket>();
+    const errors: Error[] = [];
+    let next = 0;
+    let timer: NodeJS.Timeout | undefined;
+
+    const settle = (winner?: Socket) => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", onAbort);
+      next = candidates.length;
+      for (const socket of pending) if (socket !== winner) socket.destroy();
+      pending.clear();
+    };
+    const onAbort = () => {
+      settle();
+      reject(signal.reason);
+    };
+    const startNext = () => {
+      clearTimeout(timer);
+      const candidate = candidates[next];
+      if (candidate === undefined) {
+        if (pending.size === 0) {
+          settle();
+          reject(new AggregateError(errors, "no address could be connected to"));
+        }
+        return;
+      }
+      next += 1;
+      const socket = connect({ ...candidate, ...CARRIED_SOCKET } as NetConnectOpts);
+      pending.add(socket);
+      socket.pause();
+      socket.on("error", ignore);
+      const onError = (error: Error) => {
+        if (!pending.delete(socket)) return;
+        errors.push(error);
+        startNext();
+      };
+      socket.once("error", onError);
+      socket.once("connect", () => {
+        socket.off("error", onError);
+        if (isSelfConnection(socket)) {
+          socket.destroy();
+          onError(Object.assign(new Error("connected to itself"), { code: "ECONNREFUSED" }));
+          return;
+        }
+        settle(socket);
+        resolve(socket);
+      });
+      if (next < candidates.length) timer = setTimeout(startNext, ATTEMPT_MS);
+    };
+
+    if (signal.aborted) {
+      reject(signal.reason);
+      return;
+    }
+    signal.addEventListener("abort", onAbort);
+    startNext();
+  });
+}
+
+/** The order of RFC 8305 section 4: families take turns, so that a broken one costs one attempt and not all of them. */
+export function interleaveFamilies<T extends { readonly family: number }>(addresses: readonly T[]): T[] {
+  const first = addresses.filter(({ family }) => family === addresses[0]?.family);
+  const second = addresses.filter(({ family }) => family !== addresses[0]?.family);
+  const mixed: T[] = [];
+  for (let at = 0; at < Math.max(first.length, second.length); at += 1) {
+    mixed.push(...first.slice(at, at + 1), ...second.slice(at, at + 1));
+  }
+  return mixed;
+}
+
+/**
+ * Dialing a free local port may pick that very port as its source, and TCP then connects the socket to itself
+ * (simultaneous open, RFC 9293 section 3.5): an echo where nobody listens.
+ */
+function isSelfConnection(socket: Socket): boolean {
+  return (
+    socket.localPort !== undefined &&
+    socket.localPort === socket.remotePort &&
+    socket.localAddress === socket.remoteAddress
+  );
+}
+
+const ATTEMPT_MS = 250;
+
+function ignore(): void {}

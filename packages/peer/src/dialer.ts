@@ -1,0 +1,110 @@
+import type { LookupFunction, Socket } from "node:net";
+import { CulvertError, checkTarget, type Endpoint, type ErrorCode, formatEndpoint } from "@culvert/protocol";
+import { type Candidate, interleaveFamilies, raceConnections } from "./connection-race.ts";
+import { lookupAddresses } from "./name-lookup.ts";
+
+export interface DialOptions {
+  /** For everything: finding the name and connecting. */
+  readonly timeoutMs: number;
+  /** Gives up. */
+  readonly signal?: AbortSignal;
+  /** Finds the addresses of a name, as for `net.connect`; default is the system's resolver. */
+  readonly lookup?: LookupFunction;
+}
+
+/**
+ * Connects to `target`. The name is resolved here, its addresses are tried as RFC 8305 says, and the socket comes paused
+ * with half-open allowed, TCP_NODELAY and keepalive; the caller owns it.
+ *
+ * @throws CulvertError (as a rejection) `bad_address`, `target_refused`, `target_unreachable`, `target_unresolvable`,
+ * `target_timeout`, `resource_exhausted`, `dial_failed`, and `cancelled` after `signal`.
+ */
+export async function dial(target: Endpoint, options: DialOptions): Promise<Socket> {
+  checkTarget(target);
+  const stop = new AbortController();
+  const onAbort = () =>
+    stop.abort(new CulvertError("cancelled", undefined, { cause: options.signal?.reason }));
+  if (options.signal?.aborted) onAbort();
+  options.signal?.addEventListener("abort", onAbort);
+  const timer = setTimeout(() => {
+    stop.abort(
+      new CulvertError("target_timeout", `${formatEndpoint(target)} within ${options.timeoutMs} ms`),
+    );
+  }, options.timeoutMs);
+  try {
+    return await raceConnections(await candidatesOf(target, stop.signal, options.lookup), stop.signal);
+  } catch (error) {
+    throw error instanceof CulvertError ? error : dialError(target, error);
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+async function candidatesOf(
+  target: Endpoint,
+  signal: AbortSignal,
+  lookup: LookupFunction | undefined,
+): Promise<readonly Candidate[]> {
+  if (target.scheme === "unix") return [{ path: target.path }];
+  const { port } = target;
+  try {
+    const addresses = await lookupAddresses(target.host, signal, lookup);
+    return interleaveFamilies(addresses).map(({ address }) => ({ host: address, port }));
+  } catch (error) {
+    if (error instanceof CulvertError) throw error;
+    const code = codeOf(error);
+    const exhausted = CODES[code] === "resource_exhausted";
+    throw new CulvertError(
+      exhausted ? "resource_exhausted" : "target_unresolvable",
+      `${target.host} (${code})`,
+      { cause: error },
+    );
+  }
+}
+
+/** Of several failures the one that says most: somebody answered, or we could not even try, before silence. */
+function dialError(target: Endpoint, cause: unknown): CulvertError {
+  const errors: readonly unknown[] = cause instanceof AggregateError ? cause.errors : [cause];
+  const codes = errors.map((error) => CODES[codeOf(error)] ?? "dial_failed");
+  const code = SAYS_MOST.find((candidate) => codes.includes(candidate)) ?? "dial_failed";
+  const first = errors[codes.indexOf(code)];
+  return new CulvertError(code, `${formatEndpoint(target)} (${codeOf(first)})`, {
+    cause: errors.length === 1 ? first : cause,
+  });
+}
+
+function codeOf(error: unknown): string {
+  const { code } = (error ?? {}) as { code?: unknown };
+  return typeof code === "string" ? code : "unknown error";
+}
+
+const SAYS_MOST: readonly ErrorCode[] = [
+  "target_refused",
+  "resource_exhausted",
+  "dial_failed",
+  "target_unreachable",
+  "target_timeout",
+];
+
+const CODES: Readonly<Record<string, ErrorCode>> = {
+  ECONNREFUSED: "target_refused",
+  ECONNRESET: "target_refused",
+  /** A Unix listener whose backlog is full. */
+  EAGAIN: "target_refused",
+  EHOSTUNREACH: "target_unreachable",
+  EHOSTDOWN: "target_unreachable",
+  ENETUNREACH: "target_unreachable",
+  ENETDOWN: "target_unreachable",
+  EADDRNOTAVAIL: "target_unreachable",
+  EAFNOSUPPORT: "target_unreachable",
+  /** There is no Unix socket at that path. */
+  ENOENT: "target_unreachable",
+  ENOTDIR: "target_unreachable",
+  ENOTSOCK: "target_unreachable",
+  ETIMEDOUT: "target_timeout",
+  EMFILE: "resource_exhausted",
+  ENFILE: "resource_exhausted",
+  ENOBUFS: "resource_exhausted",
+  ENOMEM: "resource_exhausted",
+};
