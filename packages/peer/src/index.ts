@@ -1,4 +1,21 @@
+export { type DialOptions, dial } from "./dialer.ts";
+export {
+  type DialDecision,
+  DialingSide,
+  type DialingSideOptions,
+  type DialingStats,
+} from "./dialing-side.ts";
 export { Link, type LinkOptions, type LinkStats, type TunnelHandler, type TunnelRequest } from "./link.ts";
+export { Listener, type ListenerOptions, type Visitor } from "./listener.ts";
+export {
+  ListeningTunnel,
+  type ListeningTunnelOptions,
+  type ListeningTunnelStats,
+} from "./listening-tunnel.ts";
+export { type LogFields, type Logger, type LogMethod, silentLogger } from "./logger.ts";
+export { makeProof, newInstanceId, newSecret, verifyProof } from "./proof.ts";
 export { SleepWatch } from "./sleep-watch.ts";
+export { type PipeResult, SocketPipe, type SocketPipeOptions } from "./socket-pipe.ts";
 export type { Transport, TransportHandler } from "./transport.ts";
+export { TunnelStream, type TunnelStreamOptions } from "./tunnel-stream.ts";
 export { type WebSocketLike, webSocketTransport } from "./web-socket-transport.ts";
