@@ -1,0 +1,134 @@
+import type { LookupFunction, Socket } from "node:net";
+import {
+  CulvertError,
+  type Endpoint,
+  type ErrorCode,
+  formatEndpoint,
+  type IncomingStream,
+} from "@culvert/protocol";
+import { dial } from "./dialer.ts";
+import type { Logger } from "./logger.ts";
+import { SocketPipe } from "./socket-pipe.ts";
+
+/** What an incoming stream gets. */
+export type DialDecision =
+  | { readonly kind: "dial"; readonly endpoint: Endpoint }
+  | { readonly kind: "refuse"; readonly code: ErrorCode };
+
+export interface DialingSideOptions {
+  /** How long a target may take to accept. */
+  readonly dialTimeoutMs: number;
+  /** Resolves the names of targets; default `dns.lookup`. */
+  readonly lookup?: LookupFunction | undefined;
+  readonly logger: Logger;
+}
+
+export interface DialingStats {
+  /** Dials under way. */
+  readonly dialing: number;
+  /** Connections that are carried now. */
+  readonly open: number;
+  /** All that were ever connected. */
+  readonly connected: number;
+  /** Streams that were refused: by the decision, or because the dial failed. */
+  readonly refused: number;
+  /** Bytes read from targets and written to them by connections that are over. */
+  readonly bytesFromTargets: number;
+  readonly bytesToTargets: number;
+}
+
+/**
+ * The end of a tunnel that dials: answers incoming streams by connecting to a target and piping. It owns the dials and
+ * the sockets; a connection, once carried, ends with its stream.
+ */
+export class DialingSide {
+  readonly #options: DialingSideOptions;
+  readonly #dials = new Set<AbortController>();
+  #open = 0;
+  #connected = 0;
+  #refused = 0;
+  #bytesFromTargets = 0;
+  #bytesToTargets = 0;
+
+  constructor(options: DialingSideOptions) {
+    this.#options = options;
+  }
+
+  stats(): DialingStats {
+    return {
+      dialing: this.#dials.size,
+      open: this.#open,
+      connected: this.#connected,
+      refused: this.#refused,
+      bytesFromTargets: this.#bytesFromTargets,
+      bytesToTargets: this.#bytesToTargets,
+    };
+  }
+
+  /** Carries out a decision on an incoming stream; the stream is answered, now or when the dial is over. */
+  answer(incoming: IncomingStream, decision: DialDecision): void {
+    if (decision.kind === "refuse") this.#refuse(incoming, decision.code, {});
+    else void this.#dial(incoming, decision.endpoint);
+  }
+
+  /** Gives up every dial under way; connections that are carried go on. */
+  cancelDials(): void {
+    for (const dialing of this.#dials) dialing.abort();
+  }
+
+  async #dial(incoming: IncomingStream, endpoint: Endpoint): Promise<void> {
+    const dialing = new AbortController();
+    this.#dials.add(dialing);
+    incoming.onCancelled = () => dialing.abort();
+    let socket: Socket;
+    try {
+      socket = await dial(endpoint, {
+        timeoutMs: this.#options.dialTimeoutMs,
+        signal: dialing.signal,
+        ...(this.#options.lookup === undefined ? {} : { lookup: this.#options.lookup }),
+      });
+    } catch (error) {
+      const code = error instanceof CulvertError ? error.code : "dial_failed";
+      this.#refuse(incoming, code, { target: formatEndpoint(endpoint), cause: causeOf(error) });
+      return;
+    } finally {
+      this.#dials.delete(dialing);
+    }
+    // Cancelled while the connection was being handed over: nobody would ever end it.
+    if (dialing.signal.aborted) socket.destroy();
+    else this.#carry(incoming, endpoint, socket);
+  }
+
+  #carry(incoming: IncomingStream, endpoint: Endpoint, socket: Socket): void {
+    this.#open += 1;
+    this.#connected += 1;
+    const target = formatEndpoint(endpoint);
+    const log = this.#options.logger.child({ stream: incoming.id, target });
+    const pipe = new SocketPipe(socket, {
+      log,
+      onDone: ({ bytesIn, bytesOut }) => {
+        this.#open -= 1;
+        this.#bytesFromTargets += bytesIn;
+        this.#bytesToTargets += bytesOut;
+      },
+    });
+    log.debug({ visitor: incoming.request.visitor }, "target connected");
+    pipe.start(incoming.accept(pipe));
+  }
+
+  #refuse(
+    incoming: IncomingStream,
+    code: ErrorCode,
+    details: { target?: string; cause?: string | undefined },
+  ): void {
+    this.#refused += 1;
+    incoming.refuse(code);
+    const fields = { stream: incoming.id, code, visitor: incoming.request.visitor, ...details };
+    if (code === "cancelled") this.#options.logger.debug(fields, "stream given up by its opener");
+    else this.#options.logger.info(fields, "stream refused");
+  }
+}
+
+function causeOf(error: unknown): string | undefined {
+  return error instanceof Error ? error.message : undefined;
+}

@@ -1,0 +1,114 @@
+import { CulvertError, type Endpoint, type OpenRequest } from "@culvert/protocol";
+import { resetSocket } from "./carried-socket.ts";
+import type { Link } from "./link.ts";
+import { Listener, type Visitor } from "./listener.ts";
+import type { Logger } from "./logger.ts";
+import { type PipeResult, SocketPipe } from "./socket-pipe.ts";
+
+export interface ListeningTunnelOptions {
+  readonly listen: Endpoint;
+  /** What each stream says besides its visitor: `target` in CONNECT mode, `tunnelId` in LISTEN mode. */
+  readonly request: Pick<OpenRequest, "target" | "tunnelId">;
+  /** Where streams are opened; can be set later. Without one every visitor is reset. */
+  readonly link?: Link;
+  readonly logger: Logger;
+}
+
+export interface ListeningTunnelStats {
+  /** All who ever came. */
+  readonly visitors: number;
+  /** Visitors who are connected now. */
+  readonly open: number;
+  /** Visitors whose connection ended by a reset, theirs or the other side's, or who found no link. */
+  readonly failed: number;
+  /** Bytes read from visitors and written to them by connections that are over. */
+  readonly bytesFromVisitors: number;
+  readonly bytesToVisitors: number;
+}
+
+/**
+ * The end of a tunnel that listens: each visitor becomes a stream of the link. While the link is detached visitors wait
+ * in it; while there is no link, or it is over, they are reset at once, so that none hangs. The listener belongs to the
+ * tunnel; connections belong to their streams and outlive `close`.
+ */
+export class ListeningTunnel {
+  readonly #options: ListeningTunnelOptions;
+  readonly #listener: Listener;
+  #link: Link | undefined;
+  #visitors = 0;
+  #open = 0;
+  #failed = 0;
+  #bytesFromVisitors = 0;
+  #bytesToVisitors = 0;
+
+  private constructor(options: ListeningTunnelOptions, listener: Listener) {
+    this.#options = options;
+    this.#listener = listener;
+    this.#link = options.link;
+  }
+
+  /** Resolves when visitors can come. @throws CulvertError with the listener's code, `address_in_use` for one. */
+  static async listen(options: ListeningTunnelOptions): Promise<ListeningTunnel> {
+    let tunnel: ListeningTunnel | undefined;
+    const { listen, logger } = options;
+    const onVisitor = (visitor: Visitor): void => {
+      // The first visitor may come before the promise is taken up.
+      if (tunnel === undefined) resetSocket(visitor.socket);
+      else tunnel.#receive(visitor);
+    };
+    const listener = await Listener.listen(listen, onVisitor, { logger });
+    tunnel = new ListeningTunnel(options, listener);
+    return tunnel;
+  }
+
+  /** Where it really listens: with port 0 the port that was given. */
+  get address(): Endpoint {
+    return this.#listener.address;
+  }
+
+  /** Opens streams on another link from now on, or on none. */
+  setLink(link: Link | undefined): void {
+    this.#link = link;
+  }
+
+  /** Stops listening; the address is free when it resolves. Connections go on. */
+  async close(): Promise<void> {
+    await this.#listener.close();
+  }
+
+  stats(): ListeningTunnelStats {
+    return {
+      visitors: this.#visitors,
+      open: this.#open,
+      failed: this.#failed,
+      bytesFromVisitors: this.#bytesFromVisitors,
+      bytesToVisitors: this.#bytesToVisitors,
+    };
+  }
+
+  #receive(visitor: Visitor): void {
+    const { socket, address } = visitor;
+    const log = this.#options.logger.child({ visitor: address });
+    this.#visitors += 1;
+    const pipe = new SocketPipe(socket, { log, onDone: (result) => this.#ended(result) });
+    try {
+      if (this.#link === undefined) throw new CulvertError("not_running", "there is no session");
+      const stream = this.#link.openStream({ kind: "tcp", ...this.#options.request, visitor: address }, pipe);
+      this.#open += 1;
+      log.debug({ stream: stream.id }, "visitor connected");
+      pipe.start(stream);
+    } catch (error) {
+      if (!(error instanceof CulvertError)) throw error;
+      this.#failed += 1;
+      log.info({ code: error.code }, "visitor reset");
+      resetSocket(socket);
+    }
+  }
+
+  #ended(result: PipeResult): void {
+    this.#open -= 1;
+    if (result.code !== undefined) this.#failed += 1;
+    this.#bytesFromVisitors += result.bytesIn;
+    this.#bytesToVisitors += result.bytesOut;
+  }
+}
