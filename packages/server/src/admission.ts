@@ -1,0 +1,210 @@
+import { randomBytes } from "node:crypto";
+import { Link, type Logger, newInstanceId, newSecret, type Transport, verifyProof } from "@culvert/peer";
+import {
+  type AdmissionDecision,
+  CulvertError,
+  type ErrorCode,
+  type Hello,
+  PROTOCOL_VERSION,
+  SessionBook,
+  type Welcome,
+} from "@culvert/protocol";
+import { Handshake } from "./handshake.ts";
+import type { ServerEvent } from "./server-events.ts";
+import type { ResolvedServerOptions } from "./server-options.ts";
+import { ServerSession } from "./server-session.ts";
+import { within } from "./within.ts";
+
+/** An authenticated transport that has not said HELLO yet. */
+export interface Arrival {
+  readonly transport: Transport;
+  readonly owner: string;
+  readonly remoteAddress: string | undefined;
+  /** It is a session's transport now. */
+  readonly onAdmitted: () => void;
+}
+
+/** A session about to be created, while the listeners of the one that it displaces are being closed. */
+interface Candidate {
+  readonly instance: string;
+  readonly handshake: Handshake;
+  /** Resolves when the name and its listen addresses are free. */
+  readonly ready: Promise<void>;
+}
+
+/** How long the listeners of a displaced session may take to close before the new session goes on without waiting. */
+const DISPLACE_MS = 2000;
+
+/** Lets transports in: which session a HELLO creates, resumes or displaces. Owns the sessions. */
+export class Admission {
+  readonly #options: ResolvedServerOptions;
+  readonly #emit: (event: ServerEvent) => void;
+  readonly #log: Logger;
+  /** Part of every session id, so that a session of an earlier process is known to be unknown. */
+  readonly #instance = newInstanceId().slice(0, 16);
+  readonly #book: SessionBook<ServerSession>;
+  readonly #candidates = new Map<string, Candidate>();
+  #draining = false;
+
+  constructor(options: ResolvedServerOptions, emit: (event: ServerEvent) => void) {
+    this.#options = options;
+    this.#emit = emit;
+    this.#log = options.logger;
+    this.#book = new SessionBook({ verify: verifyProof, keepEndedMs: options.session.graceMs });
+  }
+
+  get size(): number {
+    return this.#book.size;
+  }
+
+  sessions(): ServerSession[] {
+    return this.#book.records().map((record) => record.link);
+  }
+
+  /** From now on sessions are resumed, and none created. */
+  drain(): void {
+    this.#draining = true;
+  }
+
+  /** Takes a fresh transport through its handshake. */
+  receive(arrival: Arrival): void {
+    const { remoteAddress } = arrival;
+    const handshake = new Handshake(arrival.transport, {
+      timeoutMs: this.#options.handshakeTimeoutMs,
+      onHello: (hello) => this.#decide(arrival, handshake, hello),
+      onFailed: (error) => {
+        this.#log.info({ remoteAddress, code: error.code, cause: error.message }, "handshake failed");
+        this.#emit({ type: "refused", remoteAddress, reason: error.code });
+      },
+    });
+  }
+
+  #decide(arrival: Arrival, handshake: Handshake, hello: Hello): void {
+    const decision = this.#book.decide(hello, arrival.owner, performance.now());
+    switch (decision.kind) {
+      case "reject":
+        handshake.refuse(decision.code);
+        return;
+      case "resume":
+        this.#resume(arrival, handshake, hello, decision.record.link);
+        return;
+      case "create":
+        if (this.#draining) handshake.refuse("shutting_down", { retryAfterMs: retryAfterMs() });
+        else void this.#displaceAndCreate(arrival, handshake, hello, decision);
+    }
+  }
+
+  // -- resume
+
+  #resume(arrival: Arrival, handshake: Handshake, hello: Hello, session: ServerSession): void {
+    const { link } = session;
+    const peerReceived = hello.resume?.received ?? 0;
+    const received = link.fence();
+    if (!link.canResume(peerReceived)) {
+      handshake.refuse("replay_gap");
+      link.fail(new CulvertError("replay_gap", `the client processed ${peerReceived}`));
+      return;
+    }
+    handshake.welcome(this.#welcome(session.identity.id, received));
+    this.#attach(arrival, session, peerReceived);
+  }
+
+  // -- create
+
+  /**
+   * Only one HELLO of a name is under way at a time, and the newest wins: an older one belongs to a transport that its
+   * client has given up, or to a client that is being displaced.
+   */
+  async #displaceAndCreate(
+    arrival: Arrival,
+    handshake: Handshake,
+    hello: Hello,
+    { displaces, cause }: Extract<AdmissionDecision<ServerSession>, { kind: "create" }>,
+  ): Promise<void> {
+    const key = JSON.stringify([arrival.owner, hello.name]);
+    const earlier = this.#candidates.get(key);
+    earlier?.handshake.refuse(earlier.instance === hello.instance ? "stale_attempt" : "displaced");
+    if (displaces !== undefined) end(displaces.link, cause);
+    const ready = freeOf(earlier, displaces?.link);
+    const candidate: Candidate = { instance: hello.instance, handshake, ready };
+    this.#candidates.set(key, candidate);
+    await ready;
+    if (this.#candidates.get(key) === candidate) this.#candidates.delete(key);
+    if (handshake.isOver) return;
+    if (this.#draining) handshake.refuse("shutting_down", { retryAfterMs: retryAfterMs() });
+    else if (!this.#makeRoom()) handshake.refuse("session_limit", { retryAfterMs: retryAfterMs() });
+    else this.#create(arrival, handshake, hello);
+  }
+
+  #create(arrival: Arrival, handshake: Handshake, hello: Hello): void {
+    const id = `${this.#instance}.${randomBytes(12).toString("hex")}`;
+    const secret = newSecret();
+    const identity = { id, owner: arrival.owner, name: hello.name };
+    const { session: options, logger } = this.#options;
+    const link = new Link({ role: "server", session: options, peerLimits: hello.limits, logger });
+    const session = new ServerSession({
+      identity,
+      agent: hello.agent,
+      link,
+      options: this.#options,
+      emit: this.#emit,
+      onEnded: (cause) => this.#book.remove(id, cause.code, performance.now()),
+      onDetached: () => {
+        // A client that never showed that it got the WELCOME cannot resume: it does not know the secret.
+        if (!this.#book.isProven(id)) link.fail(new CulvertError("never_welcomed"));
+      },
+    });
+    link.onProven = () => this.#book.markProven(id);
+    handshake.welcome(this.#welcome(id, 0, secret));
+    this.#book.add({ ...identity, instance: hello.instance, secret, link: session });
+    this.#attach(arrival, session, 0);
+  }
+
+  /** False when the server is full of attached sessions. */
+  #makeRoom(): boolean {
+    if (this.#book.size < this.#options.maxSessions) return true;
+    // Clients that connect and vanish must not keep others out; those that are there are never thrown out for it.
+    const detached = this.sessions().filter((session) => session.detachedSince !== undefined);
+    detached.sort((a, b) => (a.detachedSince ?? 0) - (b.detachedSince ?? 0));
+    const [longest] = detached;
+    longest?.link.close("session_limit");
+    return longest !== undefined;
+  }
+
+  #attach(arrival: Arrival, session: ServerSession, peerReceived: number): void {
+    session.remoteAddress = arrival.remoteAddress;
+    session.link.attach(arrival.transport, peerReceived);
+    arrival.onAdmitted();
+  }
+
+  #welcome(session: string, received: number, secret?: string): Welcome {
+    const { agent, session: options } = this.#options;
+    const { maxStreams, maxPendingOpens, maxTunnels, initialWindowBytes, replayLimitBytes } = options;
+    return {
+      version: PROTOCOL_VERSION,
+      session,
+      ...(secret === undefined ? {} : { secret }),
+      received,
+      agent,
+      limits: { maxStreams, maxPendingOpens, maxTunnels, initialWindowBytes, replayLimitBytes },
+      keepalive: { intervalMs: options.pingIntervalMs, timeoutMs: options.silenceMs },
+      graceMs: options.graceMs,
+    };
+  }
+}
+
+/** Ends a session for another one of the same name. A client that is still there is told, so that it does not come back. */
+function end(session: ServerSession, cause: Extract<ErrorCode, "displaced" | "never_welcomed">): void {
+  if (cause === "displaced") session.link.close(cause);
+  else session.link.fail(new CulvertError(cause));
+}
+
+/** Resolves when the listeners of whoever held the name are closed, or after a bound. */
+async function freeOf(earlier: Candidate | undefined, displaced: ServerSession | undefined): Promise<void> {
+  await within(DISPLACE_MS, Promise.all([earlier?.ready, displaced?.listenersClosed()]));
+}
+
+/** When to come back to a server that goes away or is full: spread, so that clients do not come back all at once. */
+export function retryAfterMs(): number {
+  return 1000 + Math.floor(Math.random() * 4000);
+}

@@ -1,0 +1,149 @@
+import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import type { Logger } from "@culvert/peer";
+import type { Arrival } from "./admission.ts";
+import { type Gate, NOT_FOUND, pathOf } from "./gate.ts";
+import { type HttpAnswer, sendAnswer, writeAnswer } from "./http-answer.ts";
+import type { Mount } from "./mount-table.ts";
+import type { ServerEvent } from "./server-events.ts";
+import { Upgrade } from "./upgrade.ts";
+import { WaitingRoom } from "./waiting-room.ts";
+import { within } from "./within.ts";
+
+export interface DoorOptions {
+  readonly gate: Gate;
+  readonly maxUnauthenticated: number;
+  readonly logger: Logger;
+  readonly emit: (event: ServerEvent) => void;
+  /** Takes an authenticated transport through its handshake. */
+  readonly admit: (arrival: Arrival) => void;
+}
+
+/** Where connections come in: takes the requests of HTTP servers, and knows every connection that is ours. */
+export class Door implements Mount {
+  readonly #options: DoorOptions;
+  readonly #upgrade = new Upgrade();
+  readonly #waitingRoom: WaitingRoom;
+  /** All connections of our own HTTP server, and what was upgraded on those of others. */
+  readonly #sockets = new Set<Duplex>();
+  #onSocketGone: (() => void) | undefined;
+  #transports = 0;
+  #refused = 0;
+
+  constructor(options: DoorOptions) {
+    this.#options = options;
+    this.#waitingRoom = new WaitingRoom(options.maxUnauthenticated);
+  }
+
+  /** Connections without a finished handshake. */
+  get handshaking(): number {
+    return this.#waitingRoom.size;
+  }
+
+  /** How many of those were dropped to make room. */
+  get droppedHandshakes(): number {
+    return this.#waitingRoom.dropped;
+  }
+
+  /** WebSockets that became a session's transport, ever. */
+  get transports(): number {
+    return this.#transports;
+  }
+
+  /** Upgrade requests that were refused, ever. */
+  get refused(): number {
+    return this.#refused;
+  }
+
+  /** Serves `path` of a server of our own, where nothing else is. */
+  serve(own: HttpServer, path: string): void {
+    own.on("connection", (socket: Duplex) => this.#track(socket));
+    own.on("request", (request, response) => {
+      if (pathOf(request) === path) this.onRequest(request, response);
+      else this.#answer(response, NOT_FOUND);
+    });
+    own.on("upgrade", (request, socket, head) => {
+      if (pathOf(request) === path) this.onUpgrade(request, socket, head);
+      else this.#refuse(socket, NOT_FOUND);
+    });
+  }
+
+  /** A plain request to the tunnel's path. */
+  onRequest(request: IncomingMessage, response: ServerResponse): void {
+    this.#answer(response, this.#options.gate.answerPlain(request));
+  }
+
+  /** An upgrade request to the tunnel's path. */
+  onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    this.#track(socket);
+    const verdict = this.#options.gate.judge(request, socket);
+    if (verdict.kind === "refuse") {
+      this.#refuse(socket, verdict.answer);
+      return;
+    }
+    const remoteAddress = remoteOf(socket);
+    this.#upgrade.accept(request, socket, head, (transport) => {
+      this.#options.admit({
+        transport,
+        owner: verdict.owner,
+        remoteAddress,
+        onAdmitted: () => {
+          this.#transports += 1;
+          this.#waitingRoom.leave(socket);
+        },
+      });
+    });
+  }
+
+  /** Drops the connections that have not finished their handshake. */
+  dropWaiting(): void {
+    this.#waitingRoom.clear();
+  }
+
+  /** Waits until every connection is closed, at most `ms`; then those that are left are cut. */
+  async empty(ms: number): Promise<void> {
+    if (this.#sockets.size === 0) return;
+    const gone = new Promise<void>((resolve) => {
+      this.#onSocketGone = () => {
+        if (this.#sockets.size === 0) resolve();
+      };
+    });
+    await within(ms, gone);
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
+  #answer(response: ServerResponse, answer: HttpAnswer): void {
+    response.on("error", ignore);
+    sendAnswer(response, answer);
+  }
+
+  #refuse(socket: Duplex, answer: HttpAnswer): void {
+    const remoteAddress = remoteOf(socket);
+    this.#refused += 1;
+    this.#options.logger.info({ remoteAddress, status: answer.status }, "upgrade refused");
+    this.#options.emit({ type: "refused", remoteAddress, reason: answer.status });
+    socket.on("error", ignore);
+    writeAnswer(socket, answer);
+  }
+
+  /** A connection counts as waiting until its handshake is done. */
+  #track(socket: Duplex): void {
+    if (this.#sockets.has(socket)) return;
+    this.#sockets.add(socket);
+    socket.on("error", ignore); // 'close' follows
+    socket.once("close", () => {
+      this.#sockets.delete(socket);
+      this.#waitingRoom.leave(socket);
+      this.#onSocketGone?.();
+    });
+    this.#waitingRoom.enter(socket);
+  }
+}
+
+function remoteOf(socket: Duplex): string | undefined {
+  const { remoteAddress, remotePort } = socket as { remoteAddress?: string; remotePort?: number };
+  if (remoteAddress === undefined) return undefined;
+  return `${remoteAddress.includes(":") ? `[${remoteAddress}]` : remoteAddress}:${remotePort ?? 0}`;
+}
+
+function ignore(): void {}

@@ -1,0 +1,125 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { SUBPROTOCOL } from "@culvert/protocol";
+import type { HttpAnswer } from "./http-answer.ts";
+import type { Authenticate } from "./token.ts";
+
+/** What the head of an upgrade request gets. */
+export type GateVerdict =
+  | { readonly kind: "pass"; readonly owner: string }
+  | { readonly kind: "refuse"; readonly answer: HttpAnswer };
+
+export interface GateOptions {
+  readonly authenticate: Authenticate;
+  /** Values of `Origin` that are let in. */
+  readonly origins: readonly string[];
+  /** Set while no transport is taken any more: seconds after which to come back. */
+  readonly retryAfterSeconds: () => number | undefined;
+}
+
+/** More headers than this are refused: the parser hides what exceeds its own limit instead of refusing it. */
+const MAX_HEADERS = 100;
+
+/** Every check of an HTTP request to the tunnel path before it becomes a WebSocket. */
+export class Gate {
+  readonly #options: GateOptions;
+
+  constructor(options: GateOptions) {
+    this.#options = options;
+  }
+
+  /** The answer to a request that does not ask for an upgrade. */
+  answerPlain(request: IncomingMessage): HttpAnswer {
+    if (tooManyHeaders(request)) return TOO_MANY_HEADERS;
+    return request.method === "GET" || request.method === "HEAD" ? UPGRADE_NEEDED : METHOD_NOT_ALLOWED;
+  }
+
+  judge(request: IncomingMessage, socket: Duplex): GateVerdict {
+    const fault = faultOf(request) ?? this.#faultOfOrigin(request);
+    if (fault !== undefined) return { kind: "refuse", answer: fault };
+    const who = this.#options.authenticate(request, socket);
+    if (who.kind === "refused") return { kind: "refuse", answer: who.answer };
+    const seconds = this.#options.retryAfterSeconds();
+    if (seconds !== undefined) return { kind: "refuse", answer: shuttingDown(seconds) };
+    return { kind: "pass", owner: who.owner };
+  }
+
+  /**
+   * Browsers send `Origin`, tunnel clients do not. Without this check any web page that is open on this machine could
+   * reach a server on loopback, since browsers let scripts open WebSockets to everywhere (RFC 6455 section 10.2).
+   */
+  #faultOfOrigin(request: IncomingMessage): HttpAnswer | undefined {
+    const origin = request.headers.origin;
+    return origin === undefined || this.#options.origins.includes(origin) ? undefined : FOREIGN_ORIGIN;
+  }
+}
+
+/** What is wrong with the request itself, whoever sent it. */
+function faultOf(request: IncomingMessage): HttpAnswer | undefined {
+  const headers = request.headers;
+  if (tooManyHeaders(request)) return TOO_MANY_HEADERS;
+  if (request.method !== "GET") return METHOD_NOT_ALLOWED;
+  // Node emits 'upgrade' for any token, h2c included.
+  if (headers.upgrade?.toLowerCase() !== "websocket")
+    return badRequest("Only an upgrade to websocket is possible here.");
+  // A body would be left, unparsed, in front of the first WebSocket frame.
+  if (headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0") {
+    return badRequest("An upgrade request must not have a body.");
+  }
+  if (headers["sec-websocket-version"] !== "13") return WRONG_VERSION;
+  const offered = (headers["sec-websocket-protocol"] ?? "").split(",").map((name) => name.trim());
+  if (!offered.includes(SUBPROTOCOL)) {
+    return badRequest(
+      `The WebSocket subprotocol ${SUBPROTOCOL} must be offered: is this a Culvert client of this version?`,
+    );
+  }
+  return undefined;
+}
+
+function tooManyHeaders(request: IncomingMessage): boolean {
+  return request.rawHeaders.length / 2 > MAX_HEADERS;
+}
+
+function badRequest(text: string): HttpAnswer {
+  return { status: 400, text };
+}
+
+function shuttingDown(seconds: number): HttpAnswer {
+  return { status: 503, text: "The server is shutting down.", headers: { "Retry-After": String(seconds) } };
+}
+
+const UPGRADE_NEEDED: HttpAnswer = {
+  status: 426,
+  text: [
+    "This is the tunnel endpoint of a Culvert server. It speaks WebSocket, not plain HTTP.",
+    "Connect with: culvert client <this URL> -L 8080:target:80",
+  ].join("\n"),
+  headers: { Upgrade: "websocket", Connection: "close, Upgrade" },
+};
+
+const METHOD_NOT_ALLOWED: HttpAnswer = {
+  status: 405,
+  text: "Only GET with an upgrade to websocket is possible here.",
+  headers: { Allow: "GET" },
+};
+
+const WRONG_VERSION: HttpAnswer = {
+  status: 426,
+  text: "Only WebSocket version 13 (RFC 6455) is spoken here.",
+  headers: { Upgrade: "websocket", Connection: "close, Upgrade", "Sec-WebSocket-Version": "13" },
+};
+
+const TOO_MANY_HEADERS: HttpAnswer = { status: 431, text: `At most ${MAX_HEADERS} headers are taken.` };
+
+const FOREIGN_ORIGIN: HttpAnswer = { status: 403, text: "Requests from web pages are not taken." };
+
+/** The path of a request target, without its query; absolute-form (RFC 9112 section 3.2.2) counts too. */
+export function pathOf(request: IncomingMessage): string {
+  const target = request.url ?? "";
+  if (!target.startsWith("/")) return URL.canParse(target) ? new URL(target).pathname : target;
+  const query = target.indexOf("?");
+  return query === -1 ? target : target.slice(0, query);
+}
+
+/** Answer of our own HTTP server for every path but the tunnel's. */
+export const NOT_FOUND: HttpAnswer = { status: 404, text: "Nothing is here." };

@@ -1,0 +1,145 @@
+import type { LookupFunction } from "node:net";
+import { type Logger, silentLogger } from "@culvert/peer";
+import { CulvertError, resolveSessionOptions, type SessionOptions } from "@culvert/protocol";
+import { isLoopbackHost } from "./token.ts";
+
+/** How a server is set up. Everything has a default; times are milliseconds. */
+export interface ServerOptions {
+  /** Address or name to listen on. Default `127.0.0.1`; anything that is not loopback needs a token. */
+  readonly host?: string;
+  /** TCP port to listen on; 0 takes a free one. Default 9000. */
+  readonly port?: number;
+  /** The path of the tunnel endpoint, exactly. Default `/`. */
+  readonly path?: string;
+  /** The secret that every client must show; 16 to 1024 visible ASCII characters. Default none: loopback only. */
+  readonly token?: string | undefined;
+  /** `Origin` values that are let in. Default none: tunnel clients send no `Origin`, web pages always do. */
+  readonly origins?: readonly string[];
+  /** Grace, keepalive, windows, replay and limits of each session. */
+  readonly session?: Partial<SessionOptions>;
+  /** How long a target may take to accept a connection. Default 10 s. */
+  readonly dialTimeoutMs?: number;
+  /** How long a client may take from the 101 to the end of the handshake. Default 5 s. */
+  readonly handshakeTimeoutMs?: number;
+  /** Most sessions, attached and detached. A new one displaces the longest detached one. Default 1000. */
+  readonly maxSessions?: number;
+  /** Most connections that have not finished their handshake; beyond it the oldest is dropped. Default 300. */
+  readonly maxUnauthenticated?: number;
+  /** How long `close` lets open streams go on. Default 10 s. */
+  readonly drainMs?: number;
+  /** Resolves the names of targets. Default `dns.lookup`. */
+  readonly lookup?: LookupFunction | undefined;
+  /** Where to log, in pino's call shape. Default: nowhere. */
+  readonly logger?: Logger;
+  /** Program and version, told to clients for their logs. Default `culvert`. */
+  readonly agent?: string;
+}
+
+/** The options with every default filled in; what has no default is present and may be undefined. */
+export type ResolvedServerOptions = Readonly<
+  Required<Omit<ServerOptions, "session" | "token" | "lookup">> & {
+    session: SessionOptions;
+    token: string | undefined;
+    lookup: LookupFunction | undefined;
+  }
+>;
+
+export const SERVER_DEFAULTS: Omit<ResolvedServerOptions, "session"> = Object.freeze({
+  host: "127.0.0.1",
+  port: 9000,
+  path: "/",
+  token: undefined,
+  origins: Object.freeze([]),
+  dialTimeoutMs: 10_000,
+  handshakeTimeoutMs: 5000,
+  maxSessions: 1000,
+  maxUnauthenticated: 300,
+  drainMs: 10_000,
+  lookup: undefined,
+  logger: silentLogger,
+  agent: "culvert",
+});
+
+const MAX_TIMER_MS = 2 ** 31 - 1;
+const INTEGERS: Readonly<Record<string, readonly [min: number, max: number]>> = {
+  port: [0, 65_535],
+  dialTimeoutMs: [1, MAX_TIMER_MS],
+  handshakeTimeoutMs: [1, MAX_TIMER_MS],
+  maxSessions: [1, 1_000_000],
+  maxUnauthenticated: [1, 1_000_000],
+  drainMs: [0, MAX_TIMER_MS],
+};
+
+const TOKEN_LENGTH: readonly [min: number, max: number] = [16, 1024];
+
+/**
+ * Fills in the defaults, checks everything and freezes.
+ * @throws CulvertError `invalid_option`, naming the option and its bound; never the token itself.
+ */
+export function resolveServerOptions(given: ServerOptions = {}): ResolvedServerOptions {
+  for (const key of Object.keys(given)) {
+    if (key !== "session" && !Object.hasOwn(SERVER_DEFAULTS, key)) throw invalid(`there is no option ${key}`);
+  }
+  const present = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const options: ResolvedServerOptions = {
+    ...SERVER_DEFAULTS,
+    ...present,
+    session: resolveSessionOptions(given.session, "session."),
+    origins: Object.freeze([...(given.origins ?? [])]),
+  };
+  for (const [key, [min, max]] of Object.entries(INTEGERS)) {
+    checkInteger(key, options[key as keyof ResolvedServerOptions], min, max);
+  }
+  checkText("host", options.host, /^[^\s/@]{1,255}$/, "a host name or an IP address");
+  checkPath("path", options.path);
+  checkText("agent", options.agent, /^[\x20-\x7e]{0,255}$/, "at most 255 printable ASCII characters");
+  for (const origin of options.origins)
+    checkText("origins", origin, /^[a-z][a-z0-9+.-]*:\/\/[^/\s]+$/, ORIGIN);
+  if (options.lookup !== undefined && typeof options.lookup !== "function")
+    throw invalid("lookup must be a function");
+  if (typeof options.logger?.child !== "function")
+    throw invalid("logger must have pino's methods, child among them");
+  checkToken(options.token);
+  if (options.token === undefined && !isLoopbackHost(options.host)) {
+    throw invalid(
+      `host ${options.host} can be reached from other machines, so a token is needed: set one (--token-file, ` +
+        "CULVERT_TOKEN, or the token option), or listen on 127.0.0.1",
+    );
+  }
+  return Object.freeze(options);
+}
+
+/** @throws CulvertError `invalid_option` unless it can be the path of a request target. */
+export function checkPath(name: string, path: unknown): asserts path is string {
+  checkText(
+    name,
+    path,
+    /^\/[\x21-\x22\x24-\x3e\x40-\x7e]{0,1023}$/,
+    "a path that starts with / and has no ?, # or space",
+  );
+}
+
+const ORIGIN = "a list of origins such as https://example.org";
+
+function checkInteger(name: string, value: unknown, min: number, max: number): void {
+  if (typeof value === "number" && Number.isInteger(value) && value >= min && value <= max) return;
+  throw invalid(`${name} must be an integer from ${min} to ${max}, not ${String(value)}`);
+}
+
+function checkText(name: string, value: unknown, pattern: RegExp, wanted: string): void {
+  if (typeof value === "string" && pattern.test(value)) return;
+  throw invalid(`${name} must be ${wanted}`);
+}
+
+/** A secret that is empty or too short to resist guessing must stop the start, not pass for "none". */
+function checkToken(token: unknown): void {
+  if (token === undefined) return;
+  const [min, max] = TOKEN_LENGTH;
+  const fits =
+    typeof token === "string" && token.length >= min && token.length <= max && /^[\x21-\x7e]+$/.test(token);
+  if (!fits) throw invalid(`token must be ${min} to ${max} visible ASCII characters without spaces`);
+}
+
+function invalid(sentence: string): CulvertError {
+  return new CulvertError("invalid_option", sentence);
+}

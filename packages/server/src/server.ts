@@ -1,0 +1,252 @@
+import type { Server as HttpServer } from "node:http";
+import type { Logger } from "@culvert/peer";
+import { CulvertError } from "@culvert/protocol";
+import { Admission, type Arrival, retryAfterMs } from "./admission.ts";
+import { Door } from "./door.ts";
+import { Gate } from "./gate.ts";
+import { type MountableServer, MountTable } from "./mount-table.ts";
+import { createOwnHttpServer, listenOn } from "./own-http-server.ts";
+import {
+  type ServerEvent,
+  type ServerEventOf,
+  ServerEvents,
+  type ServerEventType,
+  type ServerState,
+} from "./server-events.ts";
+import {
+  checkPath,
+  type ResolvedServerOptions,
+  resolveServerOptions,
+  type ServerOptions,
+} from "./server-options.ts";
+import type { SessionInfo } from "./server-session.ts";
+import { isLoopbackHost, sharedToken } from "./token.ts";
+import { within } from "./within.ts";
+
+/** Where a server that was started listens. */
+export interface ServerAddress {
+  readonly host: string;
+  readonly port: number;
+  /** What a client on this machine is given. */
+  readonly url: string;
+}
+
+/** Counts of a server; those of sessions are of the sessions that there are now. */
+export interface ServerStats {
+  readonly state: ServerState;
+  readonly sessions: number;
+  readonly attached: number;
+  readonly detached: number;
+  /** Connections without a finished handshake, and how many of them were dropped to make room. */
+  readonly handshaking: number;
+  readonly droppedHandshakes: number;
+  /** WebSockets that became a session's transport, and requests that were refused, ever. */
+  readonly transports: number;
+  readonly refused: number;
+  readonly streams: number;
+  readonly bytesSent: number;
+  readonly bytesReceived: number;
+}
+
+/** The closing handshakes of all WebSockets together may take this long; each is cut off after 5 s anyway. */
+const CLOSE_MS = 6000;
+/** How long `close` waits for a `start` that has not finished. */
+const START_MS = 2000;
+
+/**
+ * The end that accepts: keeps sessions, listens and dials for clients. It serves an HTTP server of its own (`start`),
+ * or those of others (`mount`), or both. Used once: after `close` make a new one.
+ */
+export class Server {
+  readonly #options: ResolvedServerOptions;
+  readonly #log: Logger;
+  readonly #events = new ServerEvents();
+  readonly #admission: Admission;
+  readonly #door: Door;
+  readonly #unmounts: (() => void)[] = [];
+  #state: ServerState = "idle";
+  #own: HttpServer | undefined;
+  #starting: Promise<void> | undefined;
+  #closing: Promise<void> | undefined;
+
+  /** @throws CulvertError `invalid_option`. */
+  constructor(options: ServerOptions = {}) {
+    this.#options = resolveServerOptions(options);
+    this.#log = this.#options.logger;
+    const emit = (event: ServerEvent): void => this.#events.emit(event);
+    this.#admission = new Admission(this.#options, emit);
+    const { token, origins, maxUnauthenticated } = this.#options;
+    const gate = new Gate({
+      authenticate: sharedToken(token),
+      origins,
+      retryAfterSeconds: () => (this.#takesTransports ? undefined : Math.ceil(retryAfterMs() / 1000)),
+    });
+    const admit = (arrival: Arrival): void => this.#admission.receive(arrival);
+    this.#door = new Door({ gate, maxUnauthenticated, logger: this.#log, emit, admit });
+  }
+
+  // -- life
+
+  /**
+   * Listens on `host` and `port`; resolves when clients can connect. After a failure it may be called again.
+   * @throws CulvertError `address_in_use`, `address_unavailable`, `address_forbidden` or `listen_failed`, naming the
+   * address; `already_started`; `not_running` after `close`; `aborted` when closed meanwhile.
+   */
+  start(): Promise<void> {
+    if (this.#isClosing) return Promise.reject(new CulvertError("not_running", "this server was closed"));
+    if (this.#own !== undefined) return Promise.reject(new CulvertError("already_started"));
+    const own = createOwnHttpServer();
+    this.#door.serve(own, this.#options.path);
+    this.#own = own;
+    this.#starting = this.#listen(own);
+    return this.#starting;
+  }
+
+  async #listen(own: HttpServer): Promise<void> {
+    try {
+      await listenOn(own, this.#options.host, this.#options.port);
+    } catch (error) {
+      this.#own = undefined;
+      throw error;
+    }
+    // Out of descriptors, for one: what is open goes on, and the next connection may be accepted again.
+    own.on("error", (error) => this.#log.warn({ cause: error.message }, "accepting a connection failed"));
+    if (this.#isClosing) {
+      own.close();
+      throw new CulvertError("aborted", "closed before it listened");
+    }
+    this.#become("running");
+    this.#log.info(
+      { ...this.address, auth: this.#options.token === undefined ? "none" : "token" },
+      "server listens",
+    );
+  }
+
+  /**
+   * Serves `path` of somebody else's HTTP server, which may listen already or later; its other routes and upgrades stay
+   * as they are. Its owner closes it; `close` gives the path back. Without a token only connections over loopback are
+   * served.
+   * @throws CulvertError `invalid_option`, also when it is known already that nobody could be served; `not_running`.
+   */
+  mount(httpServer: MountableServer, options: { readonly path?: string } = {}): void {
+    if (this.#isClosing) throw new CulvertError("not_running", "this server was closed");
+    const path = options.path ?? this.#options.path;
+    checkPath("path", path);
+    const address = httpServer.address();
+    if (this.#options.token === undefined && address !== null && typeof address === "object") {
+      const { address: host } = address;
+      if (!isLoopbackHost(host) && host !== "::" && host !== "0.0.0.0") {
+        throw new CulvertError("invalid_option", `the HTTP server listens on ${host}, so a token is needed`);
+      }
+    }
+    this.#unmounts.push(MountTable.add(httpServer, path, this.#door));
+    if (this.#state === "idle") this.#become("running");
+    this.#log.info({ path }, "server mounted");
+  }
+
+  /** Where it listens since `start`; undefined before and after, and when it is only mounted. */
+  get address(): ServerAddress | undefined {
+    const bound = this.#own?.address();
+    if (bound === undefined || bound === null || typeof bound === "string") return undefined;
+    const host = bound.family === "IPv6" ? `[${bound.address}]` : bound.address;
+    return { host: bound.address, port: bound.port, url: `ws://${host}:${bound.port}${this.#options.path}` };
+  }
+
+  get state(): ServerState {
+    return this.#state;
+  }
+
+  /**
+   * Goes away in good order: takes no new sessions and no visitors, lets open streams finish for up to `drainMs` (lost
+   * transports can still be resumed meanwhile), then tells the clients and closes everything. Resolves when all is
+   * closed and the port is free, a few seconds after `drainMs` at the latest. May be called at any time, and again.
+   */
+  close(options: { readonly drainMs?: number } = {}): Promise<void> {
+    this.#closing ??= this.#close(options.drainMs ?? this.#options.drainMs);
+    return this.#closing;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close();
+  }
+
+  async #close(drainMs: number): Promise<void> {
+    this.#become("draining");
+    this.#admission.drain();
+    await this.#started();
+    const sessions = this.#admission.sessions();
+    for (const session of sessions) session.closeListeners("shutting_down");
+    // A client that is away is waited for only if it has connections to lose.
+    const busy = sessions.filter(({ link }) => link.state === "attached" || link.stats().streams > 0);
+    await Promise.all(busy.map(({ link }) => link.drain(drainMs)));
+    for (const { link } of this.#admission.sessions()) link.close("shutting_down");
+    this.#door.dropWaiting();
+    const closed = this.#stopListening();
+    await this.#door.empty(CLOSE_MS);
+    for (const unmount of this.#unmounts.splice(0)) unmount();
+    await Promise.all([closed, ...sessions.map((session) => session.listenersClosed())]);
+    this.#become("closed");
+    this.#log.info({}, "server closed");
+  }
+
+  /** The start is over, well or not: who started it hears of that. Only the lookup of a host's name can take long. */
+  async #started(): Promise<void> {
+    if (this.#starting === undefined) return;
+    await within(
+      START_MS,
+      this.#starting.catch(() => undefined),
+    );
+  }
+
+  #stopListening(): Promise<void> {
+    const own = this.#own;
+    if (own === undefined) return Promise.resolve();
+    // The error says that it never listened, which is as good.
+    return new Promise((resolve) => own.close(() => resolve()));
+  }
+
+  get #isClosing(): boolean {
+    return this.#state === "draining" || this.#state === "closed";
+  }
+
+  /** While it drains, transports are taken as long as there is a session that one of them might resume. */
+  get #takesTransports(): boolean {
+    return this.#state === "running" || (this.#state === "draining" && this.#admission.size > 0);
+  }
+
+  #become(current: ServerState): void {
+    const previous = this.#state;
+    if (previous === current) return; // mounted, and now started as well
+    this.#state = current;
+    this.#events.emit({ type: "state", previous, current });
+  }
+
+  // -- looking
+
+  /** The sessions that there are now, attached and detached. */
+  sessions(): SessionInfo[] {
+    return this.#admission.sessions().map((session) => session.info());
+  }
+
+  stats(): ServerStats {
+    const links = this.#admission.sessions().map(({ link }) => link.stats());
+    return {
+      state: this.#state,
+      sessions: links.length,
+      attached: links.filter(({ state }) => state === "attached").length,
+      detached: links.filter(({ state }) => state === "detached").length,
+      handshaking: this.#door.handshaking,
+      droppedHandshakes: this.#door.droppedHandshakes,
+      transports: this.#door.transports,
+      refused: this.#door.refused,
+      streams: links.reduce((sum, { streams }) => sum + streams, 0),
+      bytesSent: links.reduce((sum, { bytesSent }) => sum + bytesSent, 0),
+      bytesReceived: links.reduce((sum, { bytesReceived }) => sum + bytesReceived, 0),
+    };
+  }
+
+  /** Calls `listener` for every event of that type. Returns what takes it off again. */
+  on<T extends ServerEventType>(type: T, listener: (event: ServerEventOf<T>) => void): () => void {
+    return this.#events.on(type, listener);
+  }
+}
