@@ -1,0 +1,80 @@
+import { describe, expect, it } from "vitest";
+import { connectError, refusalError, retryAfterMs } from "../src/dial-failure.ts";
+
+const url = new URL("ws://host2:9000/t?key=hunter2");
+
+describe("refusalError", () => {
+  it.each([
+    [401, "", "unauthorized"],
+    [407, "", "unauthorized"],
+    [403, "", "refused_by_server"],
+    [
+      400,
+      "The WebSocket subprotocol culvert.v2 must be offered: is this a Culvert client",
+      "version_unsupported",
+    ],
+    [400, "bad request", "not_culvert"],
+    [404, "", "not_culvert"],
+    [405, "", "not_culvert"],
+    [426, "", "not_culvert"],
+    [200, "<html>", "not_culvert"],
+    [302, "", "not_culvert"],
+    [408, "", "connect_failed"],
+    [425, "", "connect_failed"],
+    [429, "", "connect_failed"],
+    [500, "", "connect_failed"],
+    [502, "", "connect_failed"],
+    [503, "", "connect_failed"],
+    [504, "", "connect_failed"],
+  ])("%i with %j is %s", (status, body, code) => {
+    const error = refusalError({ status, body }, url);
+    expect(error.code).toBe(code);
+    expect(error.message).toContain("ws://host2:9000/t");
+    expect(error.message).not.toContain("hunter2");
+  });
+});
+
+describe("connectError", () => {
+  it("tells what the system says", () => {
+    const cause = Object.assign(new Error("connect ECONNREFUSED 127.0.0.1:9"), { code: "ECONNREFUSED" });
+    const error = connectError(cause, url);
+    expect(error).toMatchObject({ code: "connect_failed", cause });
+    expect(error.message).toContain("ECONNREFUSED");
+  });
+
+  it("tells what became of each address", () => {
+    const parts = [new Error("connect ECONNREFUSED ::1:9"), new Error("connect ECONNREFUSED 127.0.0.1:9")];
+    const error = connectError(
+      Object.assign(new AggregateError(parts, "several"), { message: "", code: "ECONNREFUSED" }),
+      url,
+    );
+    expect(error.message).toContain("connect ECONNREFUSED ::1:9; connect ECONNREFUSED 127.0.0.1:9");
+  });
+
+  it("knows an answer that is not HTTP", () => {
+    const cause = Object.assign(new Error("Parse Error: Expected HTTP/"), { code: "HPE_INVALID_CONSTANT" });
+    expect(connectError(cause, url).code).toBe("not_culvert");
+  });
+
+  it("takes whatever is thrown", () => {
+    expect(connectError("no", url).code).toBe("connect_failed");
+    expect(connectError(undefined, url).code).toBe("connect_failed");
+  });
+});
+
+describe("retryAfterMs", () => {
+  const now = Date.UTC(2026, 0, 1, 12, 0, 0);
+
+  it.each([
+    ["0", 0],
+    ["120", 120_000],
+    ["Thu, 01 Jan 2026 12:00:30 GMT", 30_000],
+    ["Thu, 01 Jan 2026 11:00:00 GMT", 0],
+    ["soon", undefined],
+    ["-5", undefined],
+    ["", undefined],
+    [undefined, undefined],
+  ])("reads %j as %j", (value, ms) => {
+    expect(retryAfterMs(value, now)).toBe(ms);
+  });
+});
