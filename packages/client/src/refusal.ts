@@ -1,0 +1,31 @@
+import { ERRORS, type ErrorCode } from "@culvert/protocol";
+
+/** The answers to a resume that say: this session is gone, make a new one. */
+const SESSION_GONE: ReadonlySet<ErrorCode> = new Set(["session_unknown", "session_expired", "replay_gap"]);
+
+/** Causes at the end of a session after which the client must not come back by itself. */
+const STAY_AWAY: ReadonlySet<ErrorCode> = new Set([
+  "displaced",
+  "unauthorized",
+  "refused_by_server",
+  "forbidden",
+  "version_unsupported",
+]);
+
+export function isSessionGone(code: ErrorCode): boolean {
+  return SESSION_GONE.has(code);
+}
+
+/** A session ended for this reason; is it no use to make another one? Coming back after `displaced` would displace back. */
+export function mustStayAway(code: ErrorCode): boolean {
+  return STAY_AWAY.has(code);
+}
+
+/**
+ * A dial was refused with this code; can only a person mend that? "No Culvert server here" is a wrong address when there
+ * never was a session; later it is a gateway whose server is being replaced, and heals.
+ */
+export function isFinalRefusal(code: ErrorCode, hadSession: boolean): boolean {
+  if (code === "not_culvert" && hadSession) return false;
+  return !ERRORS[code].retryable;
+}

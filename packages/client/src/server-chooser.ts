@@ -1,0 +1,121 @@
+import type { AttemptInfo, ServerProvider } from "./client-options.ts";
+import { parseServerUrl } from "./server-url.ts";
+
+/** A server that is not chosen yet, when a function names it at the last moment. */
+export interface ServerChoice {
+  readonly url: URL | undefined;
+  /** How long that server wants to be left alone, ms from now. */
+  readonly waitMs: number;
+}
+
+export interface ChoiceRequest {
+  /** Monotonic clock, ms. */
+  readonly now: number;
+  /** The server that holds the session which could be resumed, and for how long there has been no transport. */
+  readonly home: { readonly url: URL; readonly detachedMs: number } | undefined;
+}
+
+const MAX_REDIRECTS = 3;
+
+/**
+ * Which server the next dial goes to. A list is gone through in order, from the last one that worked. A session lives on
+ * one server: while it can be resumed that one alone is dialed for `stickyMs`, after that it is one among the others.
+ */
+export class ServerChooser {
+  readonly #server: readonly URL[] | ServerProvider;
+  readonly #stickyMs: number;
+  #index = 0;
+  /** By URL, or "" for what a function names: not before this time. */
+  readonly #notBefore = new Map<string, number>();
+  #redirected: URL | undefined;
+  #redirects = 0;
+
+  constructor(server: readonly URL[] | ServerProvider, stickyMs: number) {
+    this.#server = server;
+    this.#stickyMs = stickyMs;
+  }
+
+  /** How many servers must refuse one after the other before there is nothing left to try. */
+  get count(): number {
+    return typeof this.#server === "function" ? 1 : this.#server.length;
+  }
+
+  choose({ now, home }: ChoiceRequest): ServerChoice {
+    const redirected = this.#redirected;
+    if (redirected !== undefined) {
+      this.#redirected = undefined;
+      return this.#choice(redirected, now);
+    }
+    if (typeof this.#server === "function") return { url: undefined, waitMs: this.#waitOf("", now) };
+    if (home !== undefined && home.detachedMs < this.#stickyMs) return this.#choice(home.url, now);
+    // One that asked to be left alone is passed over as long as there is another.
+    for (let i = 0; i < this.#server.length; i += 1) {
+      const url = this.#server[(this.#index + i) % this.#server.length] as URL;
+      if (this.#waitOf(url.href, now) === 0) return this.#choice(url, now);
+    }
+    return this.#choice(this.#server[this.#index] as URL, now);
+  }
+
+  /** Asks the function. @throws whatever it throws; CulvertError `invalid_option` for a bad URL. */
+  static async ask(provider: ServerProvider, info: AttemptInfo): Promise<URL> {
+    return parseServerUrl(await provider(info), "what the server function returned");
+  }
+
+  /** The dial of `url` led to nothing. */
+  failed(url: URL, now: number, retryAfterMs: number | undefined): void {
+    if (typeof this.#server === "function") {
+      if (retryAfterMs !== undefined) this.#notBefore.set("", now + retryAfterMs);
+      return;
+    }
+    if (retryAfterMs !== undefined) this.#notBefore.set(url.href, now + retryAfterMs);
+    const index = this.#indexOf(url);
+    if (index !== -1) this.#index = (index + 1) % this.#server.length;
+  }
+
+  /** `url` is alive, and the next one to dial. */
+  answered(url: URL): void {
+    const index = this.#indexOf(url);
+    if (index !== -1) this.#index = index;
+  }
+
+  /** A session is open at `url`. */
+  succeeded(url: URL): void {
+    this.answered(url);
+    this.#redirects = 0;
+    this.#notBefore.clear();
+  }
+
+  /**
+   * The server says: try this one instead. It already has our credentials, so they may go where it sends us, but never
+   * from an encrypted connection to a plain one. False when that, a bad URL or a chain of redirects forbids it.
+   */
+  redirect(to: string, from: URL): boolean {
+    let url: URL;
+    try {
+      url = parseServerUrl(to, "redirect");
+    } catch {
+      return false;
+    }
+    if (from.protocol === "wss:" && url.protocol !== "wss:") return false;
+    if (this.#redirects >= MAX_REDIRECTS) {
+      this.#redirects = 0;
+      return false;
+    }
+    this.#redirects += 1;
+    this.#redirected = url;
+    return true;
+  }
+
+  #choice(url: URL, now: number): ServerChoice {
+    return { url, waitMs: this.#waitOf(url.href, now) };
+  }
+
+  #waitOf(key: string, now: number): number {
+    return Math.max(0, (this.#notBefore.get(key) ?? 0) - now);
+  }
+
+  #indexOf(url: URL): number {
+    if (typeof this.#server === "function") return -1;
+    return this.#server.findIndex(({ href }) => href === url.href);
+  }
+}
