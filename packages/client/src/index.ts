@@ -1,1 +1,24 @@
-export {};
+export type { TunnelStream } from "@culvert/peer";
+export { CulvertError, type ErrorCode } from "@culvert/protocol";
+export {
+  Client,
+  type ClientEvent,
+  type ClientEventOf,
+  type ClientEventType,
+  type ClientStats,
+} from "./client.ts";
+export {
+  type AttemptInfo,
+  CLIENT_DEFAULTS,
+  type ClientOptions,
+  type HeadersProvider,
+  type ResolvedClientOptions,
+  resolveClientOptions,
+  type ServerProvider,
+} from "./client-options.ts";
+export type { ClientState } from "./client-state.ts";
+export type { Connector, ConnectRequest } from "./dial.ts";
+export { CONNECT, LISTEN, type Mode } from "./mode.ts";
+export { RETRY_DEFAULTS, type ResolvedRetryOptions, type RetryOptions } from "./retry-options.ts";
+export type { Tunnel, TunnelEvent, TunnelState } from "./tunnel.ts";
+export type { StreamCallback, StreamInfo, TunnelOptions, TunnelSpec } from "./tunnel-options.ts";

@@ -1,0 +1,196 @@
+import type { LookupFunction } from "node:net";
+import {
+  type DialDecision,
+  DialingSide,
+  type DialingStats,
+  type Link,
+  type Logger,
+  TunnelStream,
+} from "@culvert/peer";
+import { CulvertError, type Endpoint, ERRORS, type ErrorCode, type IncomingStream } from "@culvert/protocol";
+import { ladderDelay } from "./backoff.ts";
+import { Deferred } from "./deferred.ts";
+import type { ResolvedRetryOptions } from "./retry-options.ts";
+import { Tunnel, type TunnelEvent, type TunnelState } from "./tunnel.ts";
+import type { StreamCallback, TunnelSpec } from "./tunnel-options.ts";
+
+export interface ListenTunnelOptions {
+  readonly dialTimeoutMs: number;
+  readonly lookup: LookupFunction | undefined;
+  readonly logger: Logger;
+  /** The ladder on which a refused listener is asked for again. */
+  readonly retry: Pick<ResolvedRetryOptions, "baseMs" | "factor" | "capMs">;
+  readonly random: () => number;
+  readonly onEvent: (tunnel: Tunnel, event: TunnelEvent) => void;
+}
+
+type ListenState =
+  /** There is no session. */
+  | { readonly name: "waiting" }
+  /** Asked; the answer is to come. */
+  | { readonly name: "asked"; readonly link: Link; readonly tunnelId: number }
+  | { readonly name: "ready"; readonly link: Link; readonly tunnelId: number; readonly address: string }
+  | { readonly name: "failed"; readonly link: Link; readonly timer: NodeJS.Timeout | undefined }
+  | { readonly name: "closed" };
+
+const SHOWN: Readonly<Record<ListenState["name"], TunnelState>> = {
+  waiting: "opening",
+  asked: "opening",
+  ready: "ready",
+  failed: "failed",
+  closed: "closed",
+};
+
+/**
+ * LISTEN mode: the server listens, and this side dials or hands each stream to a callback. Asked of each new session
+ * again; a listen port of 0 asks for the port that it had, and takes another one if that is gone.
+ */
+export class ListenTunnel extends Tunnel {
+  readonly #options: ListenTunnelOptions;
+  readonly #log: Logger;
+  readonly #dialing: DialingSide;
+  readonly #firstAnswer = new Deferred<void>();
+  #state: ListenState = { name: "waiting" };
+  /** Refusals in a row. */
+  #refusals = 0;
+  /** With listen port 0: what it was the last time. */
+  #former: string | undefined;
+
+  constructor(spec: TunnelSpec, options: ListenTunnelOptions) {
+    super(spec, options.onEvent);
+    this.#options = options;
+    this.#log = options.logger.child({ tunnel: spec.name });
+    const { dialTimeoutMs, lookup } = options;
+    this.#dialing = new DialingSide({ dialTimeoutMs, lookup, logger: this.#log });
+  }
+
+  get state(): TunnelState {
+    return SHOWN[this.#state.name];
+  }
+
+  get address(): string | undefined {
+    return this.#state.name === "ready" ? this.#state.address : undefined;
+  }
+
+  /** Under this id the server opens streams of this tunnel, on the present session. */
+  get tunnelId(): number | undefined {
+    return this.#state.name === "asked" || this.#state.name === "ready" ? this.#state.tunnelId : undefined;
+  }
+
+  override get firstAnswer(): Promise<void> {
+    return this.#firstAnswer.promise;
+  }
+
+  stats(): DialingStats {
+    return this.#dialing.stats();
+  }
+
+  override setLink(link: Link | undefined): void {
+    if (this.#state.name === "closed") return;
+    this.#stopTimer();
+    this.#refusals = 0;
+    this.#state = { name: "waiting" };
+    if (link !== undefined) this.#ask(link);
+  }
+
+  #ask(link: Link): void {
+    const listen = this.#former ?? this.listen;
+    let tunnelId = -1;
+    // An answer to a question of before: another session, or a tunnel that was asked for again.
+    const isStale = (): boolean => this.tunnelId !== tunnelId || this.#link !== link;
+    try {
+      tunnelId = link.requestTunnel(listen, this.name, {
+        onReady: (listening) => {
+          if (!isStale()) this.#ready(link, tunnelId, listening);
+        },
+        onClosed: (code) => {
+          if (!isStale()) this.#refused(link, listen, code);
+        },
+      });
+      this.#state = { name: "asked", link, tunnelId };
+    } catch (error) {
+      this.#refused(link, listen, error instanceof CulvertError ? error.code : "internal_error");
+    }
+  }
+
+  get #link(): Link | undefined {
+    return "link" in this.#state ? this.#state.link : undefined;
+  }
+
+  #ready(link: Link, tunnelId: number, address: string): void {
+    this.#refusals = 0;
+    this.#state = { name: "ready", link, tunnelId, address };
+    if (this.spec.listen.scheme === "tcp" && this.spec.listen.port === 0) this.#former = address;
+    this.#log.info({ address }, "the server listens");
+    this.#firstAnswer.resolve();
+    this.tell({ type: "ready", address });
+  }
+
+  /** The server does not listen, or no longer. */
+  #refused(link: Link, listen: string, code: ErrorCode): void {
+    if (link.state === "ended") {
+      this.#state = { name: "waiting" }; // every tunnel is told so; a new session will be asked
+      return;
+    }
+    if (this.#former !== undefined && listen === this.#former) {
+      this.#log.info({ listen, code }, "the former port is gone, any other will do");
+      this.#former = undefined;
+      this.#ask(link);
+      return;
+    }
+    const { retry, random } = this.#options;
+    const retryInMs = ERRORS[code].retryable
+      ? Math.ceil(ladderDelay(this.#refusals, retry, random))
+      : undefined;
+    const timer = retryInMs === undefined ? undefined : setTimeout(() => this.#ask(link), retryInMs);
+    this.#refusals += 1;
+    this.#state = { name: "failed", link, timer };
+    const cause = new CulvertError(code, listen);
+    this.#log.warn({ listen, code, reason: cause.message, retryInMs }, "the server cannot listen");
+    this.#firstAnswer.resolve();
+    this.tell({ type: "failed", cause, retryInMs });
+  }
+
+  /** @internal A stream of this tunnel. */
+  receive(incoming: IncomingStream): void {
+    const { connect } = this.spec;
+    if (typeof connect === "function") this.#handOver(incoming, connect);
+    else this.#dialing.answer(incoming, dialTo(connect));
+  }
+
+  #handOver(incoming: IncomingStream, callback: StreamCallback): void {
+    const stream = new TunnelStream({ connecting: false });
+    stream.bind(incoming.accept(stream));
+    const info = { visitor: incoming.request.visitor, listen: this.listen, name: this.name };
+    const failed = (error: unknown): void => {
+      this.#log.error({ stream: incoming.id, reason: String(error) }, "the callback of a tunnel failed");
+      stream.destroy(new CulvertError("internal_error", undefined, { cause: error }));
+    };
+    try {
+      Promise.resolve(callback(stream, info)).catch(failed);
+    } catch (error) {
+      failed(error);
+    }
+  }
+
+  close(): Promise<void> {
+    const state = this.#state;
+    if (state.name === "closed") return Promise.resolve();
+    this.#stopTimer();
+    this.#state = { name: "closed" };
+    if ((state.name === "asked" || state.name === "ready") && state.link.state !== "ended") {
+      state.link.closeTunnel(state.tunnelId);
+    }
+    this.#firstAnswer.resolve();
+    this.tell({ type: "closed" });
+    return Promise.resolve();
+  }
+
+  #stopTimer(): void {
+    if (this.#state.name === "failed") clearTimeout(this.#state.timer);
+  }
+}
+
+function dialTo(endpoint: Endpoint): DialDecision {
+  return { kind: "dial", endpoint };
+}
