@@ -1,0 +1,41 @@
+import type { Outlet } from "./outlet.ts";
+
+/**
+ * Something that became ready. Told on stdout as one line each, for people and for scripts: the lines are part of the
+ * interface, are listed in docs/cli.md and do not change.
+ */
+export type Ready =
+  | { readonly ready: "server"; readonly url: string }
+  | { readonly ready: "client"; readonly server: string }
+  | {
+      readonly ready: "tunnel";
+      readonly side: "local" | "remote";
+      readonly listen: string;
+      readonly target: string;
+    };
+
+/** Writes a line for each thing that becomes ready. */
+export class ReadyLines {
+  readonly #outlet: Outlet;
+  readonly #asJson: boolean;
+
+  constructor(outlet: Outlet, asJson: boolean) {
+    this.#outlet = outlet;
+    this.#asJson = asJson;
+  }
+
+  tell(ready: Ready): void {
+    this.#outlet.write(`${this.#asJson ? JSON.stringify(ready) : sentenceOf(ready)}\n`);
+  }
+}
+
+function sentenceOf(ready: Ready): string {
+  switch (ready.ready) {
+    case "server":
+      return `culvert server listening on ${ready.url}`;
+    case "client":
+      return `culvert client connected to ${ready.server}`;
+    case "tunnel":
+      return `tunnel ${ready.side} ${ready.listen} -> ${ready.target} ready`;
+  }
+}

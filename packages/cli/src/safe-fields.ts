@@ -1,0 +1,95 @@
+import type { LogFields } from "@culvert/peer";
+
+/** Bytes of one text in a log line. */
+const MAX_TEXT_BYTES = 256;
+/** A stack is ours, not a stranger's. */
+const MAX_STACK_BYTES = 8192;
+const MAX_DEPTH = 4;
+const MAX_ENTRIES = 64;
+
+/**
+ * What may be logged of `fields`, of which much comes from strangers: names, paths, reasons. Texts are cut to 256 bytes,
+ * and control characters and those that turn the direction of writing are shown as escapes, so that nobody can forge a
+ * line or steer the terminal of the person who reads it (CWE-117, CWE-150).
+ *
+ * @param withStacks Errors with their stacks; otherwise code and message only.
+ */
+export function safeFields(fields: LogFields, withStacks = false): Record<string, unknown> {
+  return safeRecord(fields, withStacks, 0);
+}
+
+/** See {@link safeFields}. */
+export function safeText(text: string, maxBytes: number = MAX_TEXT_BYTES): string {
+  const cut = cutToBytes(text, maxBytes);
+  return (cut.length < text.length ? `${cut}…` : cut).replace(DANGEROUS, escaped);
+}
+
+/** Control characters (C0, DEL, C1), line and paragraph separators, marks of direction, lone surrogates, byte order mark. */
+const DANGEROUS = /[\p{Cc}\p{Cs}\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/gu;
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+function cutToBytes(text: string, maxBytes: number): string {
+  // A character has 3 bytes a UTF-16 unit at most: no need to encode what is short, nor all of what is long.
+  if (text.length * 3 <= maxBytes) return text;
+  const encoded = Buffer.from(text.slice(0, maxBytes + 1));
+  if (encoded.length <= maxBytes && text.length <= maxBytes) return text;
+  let end = Math.min(maxBytes, encoded.length);
+  // Not in the middle of a character.
+  while (end > 0 && (encoded[end]! & 0xc0) === 0x80) end -= 1;
+  return encoded.toString("utf8", 0, end);
+}
+
+function safeValue(value: unknown, withStacks: boolean, depth: number): unknown {
+  switch (typeof value) {
+    case "string":
+      return safeText(value);
+    case "bigint":
+      return value.toString();
+    case "object":
+      break;
+    case "function":
+    case "symbol":
+      return undefined;
+    default:
+      return value;
+  }
+  if (value === null) return null;
+  if (value instanceof Error) return safeError(value, withStacks, depth);
+  if (depth >= MAX_DEPTH) return "…";
+  if (ArrayBuffer.isView(value)) return `${value.byteLength} bytes`; // payload, never shown
+  if (Array.isArray(value))
+    return value.slice(0, MAX_ENTRIES).map((item) => safeValue(item, withStacks, depth + 1));
+  if (value instanceof Map || value instanceof Set) return `${value.size} entries`;
+  if (value instanceof Date || value instanceof URL) return safeText(String(value));
+  return safeRecord(value as LogFields, withStacks, depth + 1);
+}
+
+function safeRecord(fields: LogFields, withStacks: boolean, depth: number): Record<string, unknown> {
+  const safe: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(fields).slice(0, MAX_ENTRIES)) {
+    safe[safeText(key)] = safeValue(value, withStacks, depth);
+  }
+  return safe;
+}
+
+function safeError(error: Error, withStacks: boolean, depth: number): Record<string, unknown> {
+  const { code, cause } = error as { readonly code?: unknown; readonly cause?: unknown };
+  return {
+    type: safeText(error.name),
+    message: safeText(error.message),
+    ...(typeof code === "string" ? { code: safeText(code) } : {}),
+    ...(cause instanceof Error && depth < MAX_DEPTH
+      ? { cause: safeError(cause, withStacks, depth + 1) }
+      : {}),
+    ...(withStacks && error.stack !== undefined ? { stack: safeStack(error.stack) } : {}),
+  };
+}
+
+/** Its line breaks stay: JSON escapes them, and in the pretty form they are wanted. */
+function safeStack(stack: string): string {
+  const lines = cutToBytes(stack, MAX_STACK_BYTES).split("\n");
+  return lines.map((line) => safeText(line, MAX_STACK_BYTES)).join("\n");
+}
