@@ -1,1 +1,2 @@
-export {};
+export { type OutputStream, run, type Streams } from "./run.ts";
+export type { SignalHost } from "./signals.ts";

@@ -1,0 +1,293 @@
+import {
+  CLIENT_DEFAULTS,
+  Client,
+  type ClientOptions,
+  CONNECT,
+  LISTEN,
+  RETRY_DEFAULTS,
+  type RetryOptions,
+  type Tunnel,
+} from "@culvert/client";
+import { CulvertError, formatEndpoint } from "@culvert/protocol";
+import type { Command, Option } from "commander";
+import { type CommandContext, withinBound } from "./command-context.ts";
+import {
+  type CommonFlagValues,
+  drainFlag,
+  OUTPUT_GROUP,
+  outputFlags,
+  tokenFileFlag,
+} from "./common-flags.ts";
+import type { Environment } from "./environment.ts";
+import { countFlag, durationFlag, factorFlag, repeatedFlag, textFlag } from "./flags.ts";
+import { checkDistinctListeners, type ForwardSpec, parseForwardSpec } from "./forward-spec.ts";
+import { readHeaders } from "./header-source.ts";
+import { optionFault } from "./option-fault.ts";
+import { checkServerUrl, isPlainAndRemote } from "./server-urls.ts";
+import {
+  graceFlag,
+  LIMIT_GROUP,
+  LINK_GROUP,
+  limitFlags,
+  linkFlags,
+  SESSION_FLAG_NAMES,
+  type SessionFlagValues,
+  sessionOptionsOf,
+} from "./session-flags.ts";
+import { findToken } from "./token-source.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** What the flags of `culvert client` yield. */
+export interface ClientFlagValues extends CommonFlagValues, SessionFlagValues {
+  readonly local?: readonly ForwardSpec[];
+  readonly remote?: readonly ForwardSpec[];
+  readonly name?: string;
+  readonly header?: readonly string[];
+  readonly connectTimeout: number;
+  readonly dialTimeout: number;
+  readonly retryMax?: number;
+  readonly retryFor?: number;
+  readonly retryFirst: number;
+  readonly retryBase: number;
+  readonly retryFactor: number;
+  readonly retryCap: number;
+  readonly retryResumeCap: number;
+  readonly retryStable: number;
+  readonly retryAfterCap: number;
+  readonly retrySticky: number;
+}
+
+const R = RETRY_DEFAULTS;
+const YEAR_MS = 31_536_000_000;
+
+/** Gives `command` its argument, its flags and its help. */
+export function defineClientCommand(command: Command): Command {
+  const add = (group: string, options: readonly Option[]): void => {
+    for (const option of options) command.addOption(option.helpGroup(group));
+  };
+  command
+    .summary("connect to a server and carry connections either way")
+    .description(
+      "Connects to a server, and carries connections through it in either direction. " +
+        "With several URLs the next one is tried when a server cannot be reached.",
+    )
+    .argument("[server-url...]", "ws://, wss://, http:// or https:// URLs of servers");
+  add("Tunnels (at least one):", [
+    repeatedFlag("-L, --local <spec>", "listen here, connect there: [bind:]port:host:port", "none", (text) =>
+      parseForwardSpec(text, "-L"),
+    ),
+    repeatedFlag("-R, --remote <spec>", "listen there, connect here: [bind:]port:host:port", "none", (text) =>
+      parseForwardSpec(text, "-R"),
+    ),
+    textFlag("--name <name>", "another client of this name displaces this one (env: CULVERT_NAME)", {
+      none: "made of user, host and tunnels",
+    }),
+  ]);
+  add("Connection:", [
+    tokenFileFlag("file with the server's token, which only its owner may read"),
+    repeatedFlag(
+      "--header <line>",
+      "'Name: value' to send along; @file reads lines from a file",
+      "none",
+      (text) => text,
+    ),
+    durationFlag("--connect-timeout", "time for a WebSocket to open", R.connectTimeoutMs),
+    durationFlag(
+      "--dial-timeout",
+      "time for a target of -R to accept a connection",
+      CLIENT_DEFAULTS.dialTimeoutMs,
+    ),
+    drainFlag(),
+  ]);
+  add("Retries:", retryFlags());
+  add(LINK_GROUP, [
+    graceFlag("give up a lost session after this, if before the server does", { none: "the server's" }),
+    ...linkFlags(),
+  ]);
+  add(LIMIT_GROUP, limitFlags());
+  add(OUTPUT_GROUP, outputFlags());
+  return command;
+}
+
+function retryFlags(): Option[] {
+  return [
+    countFlag("--retry-max", "give up after this many attempts in a row", { none: "never" }),
+    durationFlag(
+      "--retry-for",
+      "give up after this long without a session",
+      { none: "never" },
+      { min: 0, max: YEAR_MS },
+    ),
+    durationFlag("--retry-first", "longest wait before the first attempt", R.firstDelayMs, { min: 0 }),
+    durationFlag("--retry-base", "longest wait before the second", R.baseMs, { min: 0 }),
+    factorFlag("--retry-factor", "each further wait may be this many times longer", R.factor),
+    durationFlag("--retry-cap", "but not longer than this", R.capMs, { min: 0 }),
+    durationFlag("--retry-resume-cap", "nor than this while the session can be resumed", R.resumableCapMs, {
+      min: 0,
+    }),
+    durationFlag("--retry-stable", "a connection that held this long starts the waits anew", R.stableMs, {
+      min: 0,
+    }),
+    durationFlag("--retry-after-cap", "longest Retry-After of a server that is honoured", R.retryAfterCapMs, {
+      min: 0,
+    }),
+    durationFlag(
+      "--retry-sticky",
+      "with several URLs, keep to the server of the session for this long",
+      R.stickyMs,
+      { min: 0 },
+    ),
+  ];
+}
+
+/**
+ * The options of the library for these arguments; reads token and headers.
+ * @throws UsageError
+ */
+export function clientOptionsOf(
+  urls: readonly string[],
+  flags: ClientFlagValues,
+  env: Environment,
+): ClientOptions {
+  if (urls.length === 0) {
+    throw new UsageError(
+      "the URL of the server is missing: write it behind the command, as in culvert client ws://host2:9000 -L 8080:localhost:80.",
+    );
+  }
+  const specs = [...(flags.local ?? []), ...(flags.remote ?? [])];
+  if (specs.length === 0) {
+    throw new UsageError(
+      "a client needs at least one tunnel: add -L [bind:]port:host:port or -R [bind:]port:host:port.",
+    );
+  }
+  checkDistinctListeners(specs);
+  const found = findToken(flags.tokenFile, env);
+  const headers = readHeaders(flags.header ?? []);
+  if (found !== undefined && Object.keys(headers).some((name) => name.toLowerCase() === "authorization")) {
+    throw new UsageError(`--header sets Authorization, which ${found.source} sets too: remove one of them.`);
+  }
+  const name = checkName(flags.name, env);
+  return {
+    server: urls.map(checkServerUrl),
+    token: found?.token,
+    ...(name === undefined ? {} : { name }),
+    headers,
+    tunnels: specs.map(({ flag, listen, target }) => ({
+      mode: flag === "-L" ? CONNECT : LISTEN,
+      listen: formatEndpoint(listen),
+      connect: formatEndpoint(target),
+    })),
+    retry: retryOptionsOf(flags),
+    session: sessionOptionsOf(flags),
+    dialTimeoutMs: flags.dialTimeout,
+    drainMs: flags.drain,
+  };
+}
+
+function retryOptionsOf(flags: ClientFlagValues): RetryOptions {
+  return {
+    connectTimeoutMs: flags.connectTimeout,
+    firstDelayMs: flags.retryFirst,
+    baseMs: flags.retryBase,
+    factor: flags.retryFactor,
+    capMs: flags.retryCap,
+    resumableCapMs: flags.retryResumeCap,
+    stableMs: flags.retryStable,
+    retryAfterCapMs: flags.retryAfterCap,
+    stickyMs: flags.retrySticky,
+    ...(flags.retryMax === undefined ? {} : { maxAttempts: flags.retryMax }),
+    ...(flags.retryFor === undefined ? {} : { maxElapsedMs: flags.retryFor }),
+  };
+}
+
+function checkName(flag: string | undefined, env: Environment): string | undefined {
+  const [what, name] = flag === undefined ? ["CULVERT_NAME", env.CULVERT_NAME] : ["--name", flag];
+  if (name === undefined || (flag === undefined && name === "")) return undefined;
+  if (name.length >= 1 && name.length <= 255 && !/\p{Cc}/u.test(name)) return name;
+  throw new UsageError(`${what} must have 1 to 255 characters, and no control characters among them.`);
+}
+
+/**
+ * Runs a client until a signal stops it.
+ * @throws UsageError; CulvertError when it cannot start, or when it ends by itself.
+ */
+export async function runClient(options: ClientOptions, context: CommandContext): Promise<void> {
+  const { log, signals } = context;
+  const client = makeClient({ ...options, logger: log, agent: context.agent });
+  tellReady(client, context);
+  signals.onHangup = () => log.info({}, "SIGHUP: nothing to read again, going on");
+  signals.onReport = () => log.info({ ...client.stats() }, "state of the client");
+  warnOfPlainToken(options, context);
+
+  const over = client.start().then(() => client.closed);
+  const first = await Promise.race([over, signals.stopped]);
+  if (typeof first !== "string") {
+    if (first !== undefined) throw first;
+    return;
+  }
+  const drainMs = options.drainMs ?? CLIENT_DEFAULTS.drainMs;
+  log.info(
+    { signal: first, drainMs },
+    "stopping: open connections may finish, a second signal ends it at once",
+  );
+  over.catch(() => undefined); // a start that is cut short says so, and nobody asks
+  await withinBound(client.close(), drainMs, log);
+}
+
+/** A line for each thing that is ready; all of them again when a session was lost and a new one is made. */
+function tellReady(client: Client, { ready }: CommandContext): void {
+  const tell = (tunnel: Tunnel, listen: string): void => {
+    const side = tunnel.mode === CONNECT ? "local" : "remote";
+    ready.tell({ ready: "tunnel", side, listen, target: String(tunnel.connect) });
+  };
+  client.on("state", ({ previous, current }) => {
+    if (current !== "open" || previous !== "connecting") return;
+    ready.tell({ ready: "client", server: client.stats().session?.server ?? "" });
+    // Their listeners were there before, but until now would have reset every visitor.
+    for (const tunnel of client.tunnels) {
+      if (tunnel.mode === CONNECT && tunnel.address !== undefined) tell(tunnel, tunnel.address);
+    }
+  });
+  client.on("tunnel", ({ tunnel, event }) => {
+    if (tunnel.mode === LISTEN && event.type === "ready") tell(tunnel, event.address);
+  });
+}
+
+function warnOfPlainToken({ server, token }: ClientOptions, { log }: CommandContext): void {
+  if (token === undefined || !Array.isArray(server)) return;
+  if (server.some((url: string) => isPlainAndRemote(url))) {
+    log.warn({}, "the token and all data cross the network unencrypted: use wss:// beyond this machine");
+  }
+}
+
+function makeClient(options: ClientOptions): Client {
+  try {
+    return new Client(options);
+  } catch (error) {
+    if (error instanceof CulvertError && error.code === "invalid_option")
+      throw optionFault(error, FLAG_NAMES);
+    throw error;
+  }
+}
+
+const FLAG_NAMES: Readonly<Record<string, string>> = {
+  ...SESSION_FLAG_NAMES,
+  server: "the server URL",
+  token: "the token",
+  name: "--name",
+  headers: "--header",
+  tunnels: "-L or -R",
+  dialTimeoutMs: "--dial-timeout",
+  drainMs: "--drain",
+  connectTimeoutMs: "--connect-timeout",
+  firstDelayMs: "--retry-first",
+  baseMs: "--retry-base",
+  factor: "--retry-factor",
+  capMs: "--retry-cap",
+  resumableCapMs: "--retry-resume-cap",
+  stableMs: "--retry-stable",
+  retryAfterCapMs: "--retry-after-cap",
+  stickyMs: "--retry-sticky",
+  maxAttempts: "--retry-max",
+  maxElapsedMs: "--retry-for",
+};

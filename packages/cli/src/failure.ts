@@ -1,0 +1,57 @@
+import { CulvertError, type ErrorCode } from "@culvert/protocol";
+import { UsageError } from "./usage-error.ts";
+
+/** What is known of the command that failed. */
+export interface FailedCommand {
+  readonly command: "server" | "client";
+  readonly hasToken: boolean;
+}
+
+/**
+ * Why the command ended, in one sentence for the person who started it: what happened, and what can be done about it. The
+ * stack is for the log.
+ */
+export function failureSentence(error: unknown, failed?: FailedCommand): string {
+  if (error instanceof UsageError) return error.message;
+  if (!(error instanceof CulvertError)) return INTERNAL;
+  const root = rootOf(error);
+  const mend = failed === undefined ? undefined : mendOf(root.code, failed);
+  // The library asks what may be the matter; here the mend says it.
+  const what = mend === undefined ? root.message : root.message.replace(/: is [^:;]*\?$/, "");
+  return `${what}${mend === undefined ? "" : `; ${mend}`}${what.endsWith("?") ? "" : "."}`;
+}
+
+const INTERNAL =
+  "an internal error, a mistake in culvert and not yours: please report it with what --log-level debug shows.";
+
+/** A listener's failure is told by its cause, and so is giving up. */
+function rootOf(error: CulvertError): CulvertError {
+  const { cause } = error;
+  return error.code === "listen_failed" && cause instanceof CulvertError ? cause : error;
+}
+
+function mendOf(code: ErrorCode, { command, hasToken }: FailedCommand): string | undefined {
+  const isServer = command === "server";
+  switch (code) {
+    case "address_in_use":
+      return `choose another port with ${isServer ? "--port" : "-L"}, or stop the program that has this one`;
+    case "address_unavailable":
+      return `choose an address of this machine with ${isServer ? "--host" : "-L"}`;
+    case "address_forbidden":
+      return `choose a port above 1023 with ${isServer ? "--port" : "-L"}, or give this user the right`;
+    case "listen_failed":
+      return isServer ? "check --host and --port" : "check -L";
+    case "unauthorized":
+      return hasToken
+        ? "give both sides the same token"
+        : "this client has no token: add --token-file <file>, or set CULVERT_TOKEN";
+    case "displaced":
+      return "give each client a --name of its own";
+    case "not_culvert":
+      return "check host, port and path of the URL";
+    case "version_unsupported":
+      return "run the same version of culvert on both sides";
+    default:
+      return undefined;
+  }
+}

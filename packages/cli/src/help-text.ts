@@ -1,0 +1,58 @@
+import { ENVIRONMENT } from "./environment.ts";
+import { EXIT_TABLE } from "./exit-codes.ts";
+
+export const PROGRAM_EXAMPLES = `
+Examples:
+  culvert server
+  culvert client ws://127.0.0.1:9000 -L 8080:localhost:80
+
+Flags, environment and exit codes: culvert server --help, culvert client --help
+`;
+
+export const SERVER_EXAMPLES = `
+Examples:
+  # for clients on this machine, or behind a TLS proxy on it:
+  culvert server
+
+  # for clients anywhere, who must show a token:
+  (umask 077; openssl rand -hex 32 > token)
+  culvert server --host 0.0.0.0 --port 9000 --token-file token`;
+
+export const CLIENT_EXAMPLES = `
+Examples:
+  # what port 80 of srv serves to the server, at localhost:8080 here:
+  culvert client wss://host2.example --token-file token -L 8080:srv:80
+
+  # the SSH of this machine, at port 8022 of every address of the server:
+  culvert client wss://host2.example --token-file token -R '*:8022:localhost:22'
+
+  # several tunnels, and a second server to fall back to:
+  culvert client wss://host2.example wss://host3.example --token-file token \\
+    -L 5432:db:5432 -R 8080:localhost:80
+
+Tunnels are written as in ssh:
+  [bind:]port:host:port     [bind:]port:/path.sock
+  /path.sock:host:port      /path.sock:/path.sock
+Bind is 127.0.0.1 when left out; * is every IPv4 address, [::] every address.
+IPv6 addresses stand in brackets: -L [::1]:8080:[2001:db8::1]:80. Listen port 0
+takes a free one, and the ready line says which.`;
+
+/** What both commands have in common. */
+export function reference(): string {
+  return `
+
+A time is a whole number and a unit: 500ms, 10s, 2m, 1h.
+A size is a whole number of bytes, or of KiB, MiB or GiB: 65536, 64KiB, 16MiB.
+
+Environment (a flag counts before its variable):
+${table(ENVIRONMENT)}
+
+Exit codes:
+${table(EXIT_TABLE)}
+`;
+}
+
+function table(rows: readonly (readonly [key: number | string, meaning: string])[]): string {
+  const width = Math.max(...rows.map(([key]) => String(key).length));
+  return rows.map(([key, meaning]) => `  ${String(key).padEnd(width)}  ${meaning}`).join("\n");
+}

@@ -1,0 +1,166 @@
+import { CulvertError, SESSION_DEFAULTS } from "@culvert/protocol";
+import { SERVER_DEFAULTS, Server, type ServerOptions } from "@culvert/server";
+import type { Command } from "commander";
+import { type CommandContext, withinBound } from "./command-context.ts";
+import {
+  type CommonFlagValues,
+  drainFlag,
+  OUTPUT_GROUP,
+  outputFlags,
+  tokenFileFlag,
+} from "./common-flags.ts";
+import type { Environment } from "./environment.ts";
+import { countFlag, durationFlag, portFlag, repeatedFlag, textFlag } from "./flags.ts";
+import { optionFault } from "./option-fault.ts";
+import {
+  graceFlag,
+  LIMIT_GROUP,
+  LINK_GROUP,
+  limitFlags,
+  linkFlags,
+  SESSION_FLAG_NAMES,
+  type SessionFlagValues,
+  sessionOptionsOf,
+} from "./session-flags.ts";
+import { findToken } from "./token-source.ts";
+import { shown, UsageError } from "./usage-error.ts";
+
+/** What the flags of `culvert server` yield. */
+export interface ServerFlagValues extends CommonFlagValues, SessionFlagValues {
+  readonly host: string;
+  readonly port: number;
+  readonly path: string;
+  readonly origin?: readonly string[];
+  readonly dialTimeout: number;
+  readonly handshakeTimeout: number;
+  readonly maxSessions: number;
+  readonly maxUnauthenticated: number;
+}
+
+const D = SERVER_DEFAULTS;
+
+/** Gives `command` its flags and its help. */
+export function defineServerCommand(command: Command): Command {
+  const add = (group: string, options: ReturnType<typeof portFlag>[]): void => {
+    for (const option of options) command.addOption(option.helpGroup(group));
+  };
+  command
+    .summary("accept clients, listen and dial for them")
+    .description("Accepts clients over WebSocket, and listens and dials for them on this machine.");
+  add("Where it listens:", [
+    textFlag(
+      "--host <address>",
+      "address to listen on; other than loopback it needs a token",
+      D.host,
+      checkHost,
+    ),
+    portFlag("--port", "port to listen on; 0 takes a free one", D.port),
+    textFlag("--path <path>", "path of the tunnel endpoint", D.path, checkPath),
+  ]);
+  add("Who may come in:", [
+    tokenFileFlag("file with the token of all clients, which only its owner may read"),
+    repeatedFlag("--origin <origin>", "let in web pages of this origin", "none", checkOrigin),
+    countFlag("--max-sessions", "sessions, attached and detached", D.maxSessions),
+    countFlag(
+      "--max-unauthenticated",
+      "connections that have not finished their handshake",
+      D.maxUnauthenticated,
+    ),
+    durationFlag("--handshake-timeout", "time for a handshake", D.handshakeTimeoutMs),
+  ]);
+  add(LINK_GROUP, [
+    graceFlag("a session without a WebSocket is kept for this long", SESSION_DEFAULTS.graceMs),
+    ...linkFlags(),
+    durationFlag("--dial-timeout", "time for a target to accept a connection", D.dialTimeoutMs),
+    drainFlag(),
+  ]);
+  add(LIMIT_GROUP, [
+    countFlag("--max-tunnels", "listeners that a client may ask for", SESSION_DEFAULTS.maxTunnels, {
+      min: 0,
+      max: 65_536,
+    }),
+    ...limitFlags(),
+  ]);
+  add(OUTPUT_GROUP, outputFlags());
+  return command;
+}
+
+/**
+ * The options of the library for these flags; reads the token.
+ * @throws UsageError
+ */
+export function serverOptionsOf(flags: ServerFlagValues, env: Environment): ServerOptions {
+  const token = findToken(flags.tokenFile, env)?.token;
+  return {
+    host: flags.host,
+    port: flags.port,
+    path: flags.path,
+    token,
+    origins: flags.origin ?? [],
+    session: sessionOptionsOf(flags),
+    dialTimeoutMs: flags.dialTimeout,
+    handshakeTimeoutMs: flags.handshakeTimeout,
+    maxSessions: flags.maxSessions,
+    maxUnauthenticated: flags.maxUnauthenticated,
+    drainMs: flags.drain,
+  };
+}
+
+/** Runs a server until a signal stops it. @throws UsageError, CulvertError when it cannot start. */
+export async function runServer(options: ServerOptions, context: CommandContext): Promise<void> {
+  const { log, ready, signals } = context;
+  const server = makeServer({ ...options, logger: log, agent: context.agent });
+  signals.onHangup = () => log.info({}, "SIGHUP: nothing to read again, going on");
+  signals.onReport = () => log.info({ ...server.stats() }, "state of the server");
+  await server.start();
+  ready.tell({ ready: "server", url: server.address?.url ?? "" });
+  const signal = await signals.stopped;
+  const drainMs = options.drainMs ?? D.drainMs;
+  log.info({ signal, drainMs }, "stopping: open connections may finish, a second signal ends it at once");
+  await withinBound(server.close(), drainMs, log);
+}
+
+function makeServer(options: ServerOptions): Server {
+  try {
+    return new Server(options);
+  } catch (error) {
+    if (error instanceof CulvertError && error.code === "invalid_option")
+      throw optionFault(error, FLAG_NAMES);
+    throw error;
+  }
+}
+
+const FLAG_NAMES: Readonly<Record<string, string>> = {
+  ...SESSION_FLAG_NAMES,
+  host: "--host",
+  port: "--port",
+  path: "--path",
+  token: "the token",
+  origins: "--origin",
+  dialTimeoutMs: "--dial-timeout",
+  handshakeTimeoutMs: "--handshake-timeout",
+  maxSessions: "--max-sessions",
+  maxUnauthenticated: "--max-unauthenticated",
+  drainMs: "--drain",
+};
+
+function checkHost(text: string): string {
+  const host = /^\[(.*)\]$/.exec(text)?.[1] ?? text;
+  if (host === "*") return "0.0.0.0";
+  if (/^[^\s/@[\]]{1,255}$/.test(host)) return host;
+  throw new UsageError(
+    `--host ${shown(text)} is not an address: write one such as 127.0.0.1, ::1 or 0.0.0.0.`,
+  );
+}
+
+function checkPath(text: string): string {
+  if (/^\/[\x21-\x22\x24-\x3e\x40-\x7e]{0,1023}$/.test(text)) return text;
+  throw new UsageError(`--path ${shown(text)} is not a path: begin it with / and leave out ?, # and spaces.`);
+}
+
+function checkOrigin(text: string): string {
+  if (/^[a-z][a-z0-9+.-]*:\/\/[^/\s]+$/.test(text)) return text;
+  throw new UsageError(
+    `--origin ${shown(text)} is not an origin: write one such as https://example.org, without a path.`,
+  );
+}

@@ -1,0 +1,92 @@
+import { describe, expect, it } from "vitest";
+import { ENVIRONMENT } from "../src/environment.ts";
+import { EXIT_TABLE } from "../src/exit-codes.ts";
+import { parseCommandLine } from "../src/program.ts";
+import { VERSION } from "../src/version.ts";
+
+function textOf(argv: readonly string[], columns?: number): string {
+  const plan = parseCommandLine(argv, {}, columns);
+  if (plan.kind !== "text") throw new Error(plan.kind);
+  return plan.text;
+}
+
+/** Flags of a help text with what it says of each. */
+function flagsOf(help: string): [flag: string, about: string][] {
+  return [...help.matchAll(/^ {2}(-[^\n]*(?:\n {20,}[^\n]*)*)/gm)].map((match) => {
+    const [flag, about] = match[1]!.replace(/\n\s+/g, " ").split(/\s{2,}/, 2);
+    return [flag!, about ?? ""];
+  });
+}
+
+describe.each(["server", "client"])("culvert %s --help", (command) => {
+  const help = textOf([command, "--help"]);
+
+  it("says of each flag what it does and what holds without it", () => {
+    const flags = flagsOf(help);
+    expect(flags.length).toBeGreaterThan(25);
+    for (const [flag, about] of flags) {
+      if (flag === "-h, --help") continue;
+      expect(about, flag).toMatch(/^['a-z].{8,}\((?:repeatable; )?default: .+\)$/);
+    }
+  });
+
+  it("has examples, grammars, environment and exit codes", () => {
+    expect(help).toContain(`\nExamples:\n`);
+    expect(help).toContain(`  culvert ${command} `.trimEnd());
+    expect(help).toContain("500ms, 10s, 2m, 1h");
+    expect(help).toContain("64KiB");
+    for (const [name] of ENVIRONMENT) expect(help).toContain(`\n  ${name} `);
+    for (const [code, meaning] of EXIT_TABLE) expect(help).toMatch(new RegExp(`\\n  ${code} +${meaning}`));
+  });
+
+  it.each([80, 90, 100, 300])("fits into %i columns", (columns) => {
+    const width = Math.max(
+      ...textOf([command, "--help"], columns)
+        .split("\n")
+        .map((line) => line.length),
+    );
+    expect(width).toBeLessThanOrEqual(Math.min(columns, 100));
+  });
+
+  it("has examples that are right", () => {
+    const lines = help.replaceAll(/\\\n\s+/g, "").split("\n");
+    const examples = lines.filter((line) => line.startsWith(`  culvert ${command}`));
+    expect(examples.length).toBeGreaterThan(0);
+    for (const example of examples) {
+      const argv = example
+        .trim()
+        .replaceAll("'", "")
+        .replace(/ --token-file token/, "")
+        .split(/\s+/)
+        .slice(1);
+      expect(parseCommandLine(argv, {}).kind).toBe(command);
+    }
+  });
+});
+
+describe("culvert", () => {
+  it("shows its version", () => {
+    const plan = parseCommandLine(["--version"], {});
+    expect(plan).toEqual({ kind: "text", text: `${VERSION}\n`, to: "stdout", exitCode: 0 });
+    expect(VERSION).toMatch(/^\d+\.\d+\.\d+/);
+    expect(parseCommandLine(["-V"], {})).toEqual(plan);
+    expect(parseCommandLine(["server", "--version"], {})).toEqual(plan);
+  });
+
+  it("shows its help, which names the commands", () => {
+    const help = textOf(["--help"]);
+    expect(help).toMatch(/\n {2}server +\S.*\n {2}client +\S/);
+    expect(textOf(["help"])).toBe(help);
+    expect(textOf(["-h"])).toBe(help);
+    expect(textOf(["help", "client"])).toBe(textOf(["client", "--help"]));
+  });
+
+  it("alone is a mistake that help mends", () => {
+    expect(parseCommandLine([], {})).toEqual({
+      kind: "text",
+      text: textOf(["--help"]),
+      to: "stderr",
+      exitCode: 2,
+    });
+  });
+});
