@@ -40,6 +40,21 @@ describe("ReplayBuffer", () => {
     expect(buffer).toMatchObject({ last: 2, acked: 1 });
   });
 
+  test("tells of each frame once, when it is no longer needed", () => {
+    const released: Uint8Array[] = [];
+    const buffer = new ReplayBuffer((f) => released.push(f));
+    const frames = [1, 2, 3, 4].map((n) => frame(n));
+    for (const f of frames) buffer.push(f);
+    buffer.ackThrough(0);
+    expect(released).toEqual([]);
+    buffer.ackThrough(2);
+    buffer.ackThrough(2);
+    expect(released).toEqual(frames.slice(0, 2));
+    buffer.ackThrough(9);
+    expect(released).toEqual(frames);
+    expect(released.every((f, i) => f === frames[i])).toBe(true);
+  });
+
   test("numbers go on when everything is acknowledged, or thrown away", () => {
     const buffer = new ReplayBuffer();
     for (let i = 0; i < 5; i += 1) buffer.push(frame(i));

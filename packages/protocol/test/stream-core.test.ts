@@ -388,6 +388,34 @@ describe("writing", () => {
     expect(handler.heard()).toBe("");
   });
 
+  test("lets one stream queue eight times the high water mark while all together queue little", () => {
+    const lone = new LoneSession({ attached: false, options: { writeHighWaterBytes: 1000 } });
+    const [one, two, three] = [lone.open(), lone.open(), lone.open()].map(({ stream }) => stream);
+    expect(one?.write(new Uint8Array(7999))).toBe(true);
+    expect(one?.write(new Uint8Array(1))).toBe(false);
+    expect(two?.write(new Uint8Array(7999))).toBe(true);
+    expect(three?.write(new Uint8Array(1000))).toBe(false); // 16,000 bytes and more are queued by now
+    expect(three?.write(new Uint8Array(0))).toBe(false);
+    one?.reset("cancelled"); // its bytes no longer count
+    expect(two?.write(new Uint8Array(0))).toBe(true);
+    expect(three?.write(new Uint8Array(1000))).toBe(true);
+  });
+
+  test("counts what is queued and nothing else, however streams end", () => {
+    const lone = new LoneSession({ options: { writeHighWaterBytes: 1000 } });
+    for (let i = 0; i < 40; i += 1) {
+      const { stream } = lone.open();
+      stream.write(new Uint8Array(900));
+      if (i % 4 === 0) stream.reset("cancelled");
+      lone.takeMessages();
+      if (i % 4 === 1) stream.reset("cancelled");
+      if (i % 4 === 2) lone.give(encodeReset(stream.id, "closed"));
+      lone.takeMessages();
+    }
+    const { stream } = lone.open();
+    expect(stream.write(new Uint8Array(7999))).toBe(true);
+  });
+
   test("an owner may write from inside onWritable, and reset from inside onData", () => {
     const lone = new LoneSession({ options: { writeHighWaterBytes: 10 } });
     const handler = new RecordingHandler();
@@ -395,10 +423,10 @@ describe("writing", () => {
     let rounds = 0;
     handler.onWritable = () => {
       rounds += 1;
-      if (rounds < 5) stream.write(new Uint8Array(10));
+      if (rounds < 5) stream.write(new Uint8Array(80));
     };
     handler.onData = () => stream.reset("cancelled");
-    stream.write(new Uint8Array(10));
+    stream.write(new Uint8Array(80));
     expect(lone.takeFrames()).toHaveLength(6);
     lone.give(encodeAccept(1), encodeData(1, 0, bytes("01")), encodeData(1, 1, bytes("02")));
     expect(lone.sent()).toBe("RESET 1 cancelled");
