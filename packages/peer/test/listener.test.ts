@@ -1,4 +1,5 @@
-import { once } from "node:events";
+import type { LookupAllOptions } from "node:dns";
+import { EventEmitter, once } from "node:events";
 import { existsSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer, Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
@@ -13,7 +14,7 @@ import {
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { Listener, type ListenerOptions, type Visitor } from "../src/listener.ts";
 import { type Logger, silentLogger } from "../src/logger.ts";
-import { closing, connectTo, listenOn, readAll, tracked } from "./support/sockets.ts";
+import { closing, connectTo, eventOf, listenOn, readAll, tracked } from "./support/sockets.ts";
 
 /** A listener that is closed at the end of the test, and the visitors that came to it. */
 async function listen(endpoint: string, options?: ListenerOptions) {
@@ -46,6 +47,20 @@ function app(address: string): Socket {
   return tracked(connectTo(address));
 }
 
+/** A name with addresses of both families, the IPv6 one first; every other name is the system's business. */
+vi.mock("node:dns", async (original) => {
+  const { lookup } = await original<typeof import("node:dns")>();
+  return {
+    lookup: (host: string, options: LookupAllOptions, answer: (...all: unknown[]) => void) => {
+      if (host !== "both.example") return lookup(host, options, answer);
+      return answer(null, [
+        { address: "::1", family: 6 },
+        { address: "127.0.0.1", family: 4 },
+      ]);
+    },
+  };
+});
+
 describe("listening", () => {
   test("port 0 becomes the real port, and the visitor is told where it comes from", async () => {
     const { listener, address, nextVisitor } = await listen("tcp://127.0.0.1:0");
@@ -71,8 +86,10 @@ describe("listening", () => {
   });
 
   test("a name is resolved, to IPv4 if it can be", async () => {
-    const { listener } = await listen("tcp://localhost:0");
-    expect(listener.address).toMatchObject({ host: "127.0.0.1" });
+    for (const name of ["localhost", "both.example"]) {
+      const { listener } = await listen(`tcp://${name}:0`);
+      expect(listener.address).toMatchObject({ host: "127.0.0.1" });
+    }
   });
 
   test("IPv6, and IPv4 visitors of an IPv6 listener under their own address", async () => {
@@ -82,6 +99,20 @@ describe("listening", () => {
     expect((await nextVisitor()).address).toBe(`tcp://127.0.0.1:${four.localPort}`);
     const six = app(`[::1]${port}`);
     expect((await nextVisitor()).address).toBe(`tcp://[::1]:${six.localPort}`);
+  });
+
+  test("a visitor that resets while it waits to be taken over kills nothing", async () => {
+    const arrival = new EventEmitter();
+    const listener = await Listener.listen(parseEndpoint("127.0.0.1:0"), (visitor) =>
+      arrival.emit("visitor", visitor.socket),
+    );
+    const caller = app(formatEndpoint(listener.address));
+    const [socket] = (await once(arrival, "visitor")) as [Socket];
+    socket.resume();
+    caller.resetAndDestroy();
+    await eventOf(socket, "close");
+    expect(socket.errored).toMatchObject({ code: "ECONNRESET" });
+    await listener.close();
   });
 
   test("a visitor that reset before anybody looked kills nothing", async () => {

@@ -149,6 +149,21 @@ describe("bytes", () => {
     expect(stream.consumedBytes).toBe(100_000);
   });
 
+  test("a reader who waits for 'readable' and then does not read costs one chunk", async () => {
+    const { stream, duplex } = recorded();
+    const readable = eventOf(duplex, "readable");
+    for (let count = 0; count < 1000; count += 1) duplex.onData(Uint8Array.of(count));
+    await readable;
+    expect(duplex.readableLength).toBe(stream.consumedBytes);
+    for (let count = 0; count < 1000; count += 1) duplex.onData(Uint8Array.of(count));
+    expect(stream.consumedBytes).toBeLessThanOrEqual(1000);
+    let bytes = 0;
+    duplex.on("data", (chunk) => {
+      bytes += chunk.length;
+    });
+    await until(duplex, "data", () => bytes === 2000);
+  });
+
   test("async iteration, read(n), and setEncoding", async () => {
     const { left, right } = duplexPair();
     left.end("hello there");

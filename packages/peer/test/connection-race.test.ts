@@ -1,0 +1,69 @@
+import { once } from "node:events";
+import type { NetConnectOpts, Socket } from "node:net";
+import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import { raceConnections } from "../src/connection-race.ts";
+import { fullListener } from "./support/full-listener.ts";
+import { serve, tracked } from "./support/sockets.ts";
+
+/** Every socket that the race made, and what it shall be connected with besides. */
+const made = vi.hoisted(() => ({ sockets: [] as Socket[], extra: (_port: number): object => ({}) }));
+vi.mock("node:net", async (original) => {
+  const net = await original<typeof import("node:net")>();
+  const connect = (options: NetConnectOpts & { port: number }) => {
+    const socket = net.connect({ ...options, ...made.extra(options.port) });
+    made.sockets.push(socket);
+    return socket;
+  };
+  return { ...net, connect };
+});
+
+const { signal } = new AbortController();
+
+beforeEach(() => {
+  made.sockets = [];
+  made.extra = () => ({});
+});
+
+test("a socket that was connected to itself is a refusal", async () => {
+  const { server, port } = await serve();
+  server.close();
+  await once(server, "close");
+  // The kernel picks this port by itself once in tens of thousands.
+  made.extra = (localPort) => ({ localAddress: "127.0.0.1", localPort });
+  const outcome = raceConnections([{ host: "127.0.0.1", port }], signal);
+  await expect(outcome).rejects.toMatchObject({
+    errors: [expect.objectContaining({ message: "connected to itself", code: "ECONNREFUSED" })],
+  });
+  expect(made.sockets.map(({ destroyed }) => destroyed)).toEqual([true]);
+});
+
+test("who lost the race is destroyed, and so are all when it is called off", async () => {
+  const silent = await fullListener("127.0.0.1");
+  const { port } = await serve();
+  made.sockets = [];
+  const both = [
+    { host: "127.0.0.1", port: silent.port },
+    { host: "127.0.0.1", port },
+  ];
+  const winner = tracked(await raceConnections(both, signal));
+  expect(winner.remotePort).toBe(port);
+  expect(made.sockets.map(({ destroyed }) => destroyed)).toEqual([true, false]);
+
+  made.sockets = [];
+  const stop = new AbortController();
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const calledOff = raceConnections([both[0]!, both[0]!, both[0]!], stop.signal);
+  vi.advanceTimersByTime(250);
+  stop.abort(new Error("enough"));
+  await expect(calledOff).rejects.toThrow("enough");
+  expect(made.sockets.map(({ destroyed }) => destroyed)).toEqual([true, true]);
+  expect(vi.getTimerCount()).toBe(0);
+});
+
+test("nobody is asked when it was called off before", async () => {
+  const { port } = await serve();
+  const outcome = raceConnections([{ host: "127.0.0.1", port }], AbortSignal.abort(new Error("enough")));
+  await expect(outcome).rejects.toThrow("enough");
+  expect(made.sockets).toEqual([]);
+});
