@@ -1,13 +1,5 @@
-import {
-  CLIENT_DEFAULTS,
-  Client,
-  type ClientOptions,
-  CONNECT,
-  LISTEN,
-  RETRY_DEFAULTS,
-  type RetryOptions,
-  type Tunnel,
-} from "@culvert/client";
+import { CLIENT_DEFAULTS, Client, type ClientOptions, CONNECT, LISTEN, type Tunnel } from "@culvert/client";
+import type { Logger } from "@culvert/peer";
 import { CulvertError, formatEndpoint } from "@culvert/protocol";
 import type { Command, Option } from "commander";
 import { type CommandContext, withinBound } from "./command-context.ts";
@@ -19,10 +11,17 @@ import {
   tokenFileFlag,
 } from "./common-flags.ts";
 import type { Environment } from "./environment.ts";
-import { countFlag, durationFlag, factorFlag, repeatedFlag, textFlag } from "./flags.ts";
+import { durationFlag, repeatedFlag, textFlag } from "./flags.ts";
 import { checkDistinctListeners, type ForwardSpec, parseForwardSpec } from "./forward-spec.ts";
 import { readHeaders } from "./header-source.ts";
 import { optionFault } from "./option-fault.ts";
+import {
+  connectTimeoutFlag,
+  RETRY_FLAG_NAMES,
+  type RetryFlagValues,
+  retryFlags,
+  retryOptionsOf,
+} from "./retry-flags.ts";
 import { checkServerUrl, isPlainAndRemote } from "./server-urls.ts";
 import {
   graceFlag,
@@ -38,27 +37,13 @@ import { findToken } from "./token-source.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** What the flags of `culvert client` yield. */
-export interface ClientFlagValues extends CommonFlagValues, SessionFlagValues {
+export interface ClientFlagValues extends CommonFlagValues, SessionFlagValues, RetryFlagValues {
   readonly local?: readonly ForwardSpec[];
   readonly remote?: readonly ForwardSpec[];
   readonly name?: string;
   readonly header?: readonly string[];
-  readonly connectTimeout: number;
   readonly dialTimeout: number;
-  readonly retryMax?: number;
-  readonly retryFor?: number;
-  readonly retryFirst: number;
-  readonly retryBase: number;
-  readonly retryFactor: number;
-  readonly retryCap: number;
-  readonly retryResumeCap: number;
-  readonly retryStable: number;
-  readonly retryAfterCap: number;
-  readonly retrySticky: number;
 }
-
-const R = RETRY_DEFAULTS;
-const YEAR_MS = 31_536_000_000;
 
 /** Gives `command` its argument, its flags and its help. */
 export function defineClientCommand(command: Command): Command {
@@ -91,7 +76,7 @@ export function defineClientCommand(command: Command): Command {
       "none",
       (text) => text,
     ),
-    durationFlag("--connect-timeout", "time for a WebSocket to open", R.connectTimeoutMs),
+    connectTimeoutFlag(),
     durationFlag(
       "--dial-timeout",
       "time for a target of -R to accept a connection",
@@ -107,37 +92,6 @@ export function defineClientCommand(command: Command): Command {
   add(LIMIT_GROUP, limitFlags());
   add(OUTPUT_GROUP, outputFlags());
   return command;
-}
-
-function retryFlags(): Option[] {
-  return [
-    countFlag("--retry-max", "give up after this many attempts in a row", { none: "never" }),
-    durationFlag(
-      "--retry-for",
-      "give up after this long without a session",
-      { none: "never" },
-      { min: 0, max: YEAR_MS },
-    ),
-    durationFlag("--retry-first", "longest wait before the first attempt", R.firstDelayMs, { min: 0 }),
-    durationFlag("--retry-base", "longest wait before the second", R.baseMs, { min: 0 }),
-    factorFlag("--retry-factor", "each further wait may be this many times longer", R.factor),
-    durationFlag("--retry-cap", "but not longer than this", R.capMs, { min: 0 }),
-    durationFlag("--retry-resume-cap", "nor than this while the session can be resumed", R.resumableCapMs, {
-      min: 0,
-    }),
-    durationFlag("--retry-stable", "a connection that held this long starts the waits anew", R.stableMs, {
-      min: 0,
-    }),
-    durationFlag("--retry-after-cap", "longest Retry-After of a server that is honoured", R.retryAfterCapMs, {
-      min: 0,
-    }),
-    durationFlag(
-      "--retry-sticky",
-      "with several URLs, keep to the server of the session for this long",
-      R.stickyMs,
-      { min: 0 },
-    ),
-  ];
 }
 
 /**
@@ -184,22 +138,6 @@ export function clientOptionsOf(
   };
 }
 
-function retryOptionsOf(flags: ClientFlagValues): RetryOptions {
-  return {
-    connectTimeoutMs: flags.connectTimeout,
-    firstDelayMs: flags.retryFirst,
-    baseMs: flags.retryBase,
-    factor: flags.retryFactor,
-    capMs: flags.retryCap,
-    resumableCapMs: flags.retryResumeCap,
-    stableMs: flags.retryStable,
-    retryAfterCapMs: flags.retryAfterCap,
-    stickyMs: flags.retrySticky,
-    ...(flags.retryMax === undefined ? {} : { maxAttempts: flags.retryMax }),
-    ...(flags.retryFor === undefined ? {} : { maxElapsedMs: flags.retryFor }),
-  };
-}
-
 function checkName(flag: string | undefined, env: Environment): string | undefined {
   const [what, name] = flag === undefined ? ["CULVERT_NAME", env.CULVERT_NAME] : ["--name", flag];
   if (name === undefined || (flag === undefined && name === "")) return undefined;
@@ -216,7 +154,7 @@ export async function runClient(options: ClientOptions, context: CommandContext)
   const client = makeClient({ ...options, logger: log, agent: context.agent });
   tellReady(client, context);
   signals.onHangup = () => log.info({}, "SIGHUP: nothing to read again, going on");
-  signals.onReport = () => log.info({ ...client.stats() }, "state of the client");
+  signals.onReport = () => report(client, log);
   warnOfPlainToken(options, context);
 
   const over = client.start().then(() => client.closed);
@@ -232,6 +170,16 @@ export async function runClient(options: ClientOptions, context: CommandContext)
   );
   over.catch(() => undefined); // a start that is cut short says so, and nobody asks
   await withinBound(client.close(), drainMs, log);
+}
+
+function report(client: Client, log: Logger): void {
+  const { session, tunnels, ...stats } = client.stats();
+  log.info({ ...stats }, "state of the client");
+  if (session !== undefined) {
+    log.info({ session: session.id, server: session.server, ...session.link }, "state of the session");
+  }
+  for (const { name, stats, ...tunnel } of tunnels)
+    log.info({ tunnel: name, ...tunnel, ...stats }, "state of a tunnel");
 }
 
 /** A line for each thing that is ready; all of them again when a session was lost and a new one is made. */
@@ -272,6 +220,7 @@ function makeClient(options: ClientOptions): Client {
 
 const FLAG_NAMES: Readonly<Record<string, string>> = {
   ...SESSION_FLAG_NAMES,
+  ...RETRY_FLAG_NAMES,
   server: "the server URL",
   token: "the token",
   name: "--name",
@@ -279,15 +228,4 @@ const FLAG_NAMES: Readonly<Record<string, string>> = {
   tunnels: "-L or -R",
   dialTimeoutMs: "--dial-timeout",
   drainMs: "--drain",
-  connectTimeoutMs: "--connect-timeout",
-  firstDelayMs: "--retry-first",
-  baseMs: "--retry-base",
-  factor: "--retry-factor",
-  capMs: "--retry-cap",
-  resumableCapMs: "--retry-resume-cap",
-  stableMs: "--retry-stable",
-  retryAfterCapMs: "--retry-after-cap",
-  stickyMs: "--retry-sticky",
-  maxAttempts: "--retry-max",
-  maxElapsedMs: "--retry-for",
 };

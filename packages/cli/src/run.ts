@@ -103,8 +103,15 @@ function openLog(
     format: logFormatOf(output, stderr),
     color: output.logFile === undefined && stderr.isTTY === true && (env.NO_COLOR ?? "") === "",
     sink: output.logFile === undefined ? err : openLogFile(output.logFile),
-    secrets: options.token === undefined ? [] : [options.token],
+    secrets: secretsOf(options),
   });
+}
+
+/** What was given to us in confidence: the token, and headers that carry credentials by their name. */
+function secretsOf(options: Exclude<Plan, { kind: "text" }>["options"]): string[] {
+  const headers = "headers" in options && typeof options.headers === "object" ? options.headers : {};
+  const confidential = Object.entries(headers).filter(([name]) => /auth|cookie|token|secret|key/i.test(name));
+  return [options.token ?? "", ...confidential.map(([, value]) => value)];
 }
 
 function logFormatOf({ logFormat, logFile }: OutputSettings, stderr: OutputStream): "pretty" | "json" {

@@ -46,6 +46,9 @@ function safeValue(value: unknown, withStacks: boolean, depth: number): unknown 
   switch (typeof value) {
     case "string":
       return safeText(value);
+    case "number":
+      // Times have more digits than meaning.
+      return Number.isInteger(value) ? value : Math.round(value * 1000) / 1000;
     case "bigint":
       return value.toString();
     case "object":

@@ -1,3 +1,4 @@
+import type { Logger } from "@culvert/peer";
 import { CulvertError, SESSION_DEFAULTS } from "@culvert/protocol";
 import { SERVER_DEFAULTS, Server, type ServerOptions } from "@culvert/server";
 import type { Command } from "commander";
@@ -111,13 +112,20 @@ export async function runServer(options: ServerOptions, context: CommandContext)
   const { log, ready, signals } = context;
   const server = makeServer({ ...options, logger: log, agent: context.agent });
   signals.onHangup = () => log.info({}, "SIGHUP: nothing to read again, going on");
-  signals.onReport = () => log.info({ ...server.stats() }, "state of the server");
+  signals.onReport = () => report(server, log);
   await server.start();
   ready.tell({ ready: "server", url: server.address?.url ?? "" });
   const signal = await signals.stopped;
   const drainMs = options.drainMs ?? D.drainMs;
   log.info({ signal, drainMs }, "stopping: open connections may finish, a second signal ends it at once");
   await withinBound(server.close(), drainMs, log);
+}
+
+function report(server: Server, log: Logger): void {
+  log.info({ ...server.stats() }, "state of the server");
+  for (const { id, name, state, remoteAddress, link } of server.sessions()) {
+    log.info({ session: id, client: name, remoteAddress, ...link, state }, "state of a session");
+  }
 }
 
 function makeServer(options: ServerOptions): Server {

@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { ENVIRONMENT } from "../src/environment.ts";
 import { EXIT_TABLE } from "../src/exit-codes.ts";
@@ -88,5 +89,30 @@ describe("culvert", () => {
       to: "stderr",
       exitCode: 2,
     });
+  });
+});
+
+describe("docs/cli.md", () => {
+  const page = readFileSync(new URL("../../../docs/cli.md", import.meta.url), "utf8").replaceAll(
+    / {2,}/g,
+    " ",
+  );
+
+  it("has every flag with its default", () => {
+    for (const command of ["server", "client"]) {
+      for (const [flag, about] of flagsOf(textOf([command, "--help"]))) {
+        if (flag === "-h, --help") continue;
+        const row = page.split("\n").find((line) => line.startsWith(`| \`${flag.replace(", ", "`, `")}\` |`));
+        expect(row, flag).toBeDefined();
+        const fallback = /default: ([^()]+)\)$/.exec(about)![1]!;
+        const grace = flag.startsWith("--grace");
+        if (!grace) expect(row!.split("|")[2]!.replaceAll("`", "").trim(), flag).toBe(fallback);
+      }
+    }
+  });
+
+  it("has every exit code and every variable", () => {
+    for (const [code] of EXIT_TABLE) expect(page).toContain(`\n| ${code} |`);
+    for (const [name] of ENVIRONMENT) expect(page).toContain(`\n| \`${name}\` |`);
   });
 });

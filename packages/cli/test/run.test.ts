@@ -217,7 +217,8 @@ describe("run", () => {
     const file = temporaryFile(TOKEN);
     const server = new Running(["server", "--port", "0", "--token-file", file, "--log-level", "trace"]);
     const wrong = "ffffffffffffffffffffffffffffffff";
-    const argv = ["client", await server.url(), "-L", "0:a:1", "--log-level", "trace"];
+    const header = ["--header", "Cookie: canary-in-a-header"];
+    const argv = ["client", await server.url(), "-L", "0:a:1", "--log-level", "trace", ...header];
     const client = new Running(argv, { CULVERT_TOKEN: wrong });
     expect(await client.exitCode).toBe(77);
     expect(client.log.at(-1)).toMatchObject({ exitCode: 77 });
@@ -229,7 +230,7 @@ describe("run", () => {
     const right = new Running(argv, { CULVERT_TOKEN: TOKEN });
     await right.stdout.until(/ready/);
     for (const { stdout, stderr } of [server, client, none, right]) {
-      expect(stdout.text + stderr.text).not.toMatch(new RegExp(`${TOKEN}|${wrong}`));
+      expect(stdout.text + stderr.text).not.toMatch(new RegExp(`${TOKEN}|${wrong}|canary`));
     }
   });
 

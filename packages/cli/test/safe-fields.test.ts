@@ -28,6 +28,7 @@ describe("safeFields", () => {
   it("keeps numbers and the like, and cleans texts at every depth", () => {
     const fields = {
       n: 1,
+      rttMs: 39.82203900000002,
       b: true,
       nothing: null,
       big: 2n ** 60n,
@@ -36,6 +37,7 @@ describe("safeFields", () => {
     };
     expect(safeFields(fields)).toEqual({
       n: 1,
+      rttMs: 39.822,
       b: true,
       nothing: null,
       big: "1152921504606846976",

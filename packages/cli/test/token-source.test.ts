@@ -105,7 +105,7 @@ describe("findToken", () => {
   it("refuses what is no regular file, and waits for none of it", () => {
     const directory = temporaryDirectory();
     const fifo = join(directory, "fifo");
-    execFileSync("mkfifo", ["-m", "600", fifo]);
+    execFileSync("sh", ["-c", 'mkfifo -m 600 "$0"', fifo]);
     mkdirSync(join(directory, "sub"));
     const loop = join(directory, "loop");
     symlinkSync(loop, loop);
