@@ -132,7 +132,15 @@ export class ListenTunnel extends Tunnel {
       this.#state = { name: "waiting" }; // every tunnel is told so; a new session will be asked
       return;
     }
-    if (this.#former !== undefined && listen === this.#former) {
+    if (code === "shutting_down" || code === "draining") {
+      // It would refuse again until it is gone; the next session is asked, for the former port first.
+      this.#state = { name: "failed", link, timer: undefined };
+      this.#log.info({ listen, code }, "the server goes away, the next session is asked");
+      this.#firstAnswer.resolve();
+      this.tell({ type: "failed", cause: new CulvertError(code, listen), retryInMs: undefined });
+      return;
+    }
+    if (listen === this.#former && PORT_TAKEN.has(code)) {
       this.#log.info({ listen, code }, "the former port is gone, any other will do");
       this.#former = undefined;
       this.#ask(link);
@@ -190,6 +198,14 @@ export class ListenTunnel extends Tunnel {
     if (this.#state.name === "failed") clearTimeout(this.#state.timer);
   }
 }
+
+/** The former port cannot be had. Any other refusal says nothing about the port. */
+const PORT_TAKEN: ReadonlySet<ErrorCode> = new Set([
+  "address_in_use",
+  "address_unavailable",
+  "address_forbidden",
+  "bind_failed",
+]);
 
 function dialTo(endpoint: Endpoint): DialDecision {
   return { kind: "dial", endpoint };
