@@ -14,9 +14,9 @@ export class Actor {
   /** Rejects if the process ends before it was asked to. */
   readonly failed: Promise<never>;
 
-  constructor(name: string, script: Script) {
+  constructor(name: string, program: URL, script: Script) {
     this.#name = name;
-    this.#process = fork(new URL(`${name}-process.ts`, import.meta.url), {
+    this.#process = fork(program, {
       stdio: ["ignore", "inherit", "inherit", "ipc"],
     });
     // By message and not by argument: every user of the machine can read the arguments of a process.

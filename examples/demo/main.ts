@@ -13,8 +13,8 @@ import { type Outcome, type Transfer, transferAll } from "./transfer.ts";
 import { bytesText, MIB } from "./units.ts";
 
 /** What each transfer carries in the trial, and at least and at most in earnest. */
-const TRIAL_MIB = 4;
-const LEAST_MIB = 16;
+const TRIAL_MIB = 8;
+const LEAST_MIB = 64;
 const MOST_MIB = 256;
 /** The amount is chosen so that it takes about this long. */
 const WANTED_SECONDS = 10;
@@ -67,7 +67,7 @@ async function transferUnderMischief(stage: Stage, wantedMib: number | undefined
     ["LISTEN", listenUrl],
   ] as const) {
     const greeting = await (await fetch(url)).text();
-    screen.step(`the ${tunnel} tunnel at ${url} answers: ${greeting.trim()}`);
+    screen.step(`${tunnel.padEnd(7)} ${url} answers: ${greeting.trim()}`);
     transfers.push({ tunnel, direction: "download", url }, { tunnel, direction: "upload", url });
   }
 

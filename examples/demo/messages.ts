@@ -32,7 +32,7 @@ export interface Stats {
 }
 
 /** The part of a session's counters that the demo shows. */
-export interface LinkStats {
+interface LinkStats {
   readonly state: "attached" | "detached" | "ended";
   readonly resumes: number;
   readonly replayedFrames: number;
@@ -43,7 +43,7 @@ export interface LinkStats {
 }
 
 /** The client has a WebSocket again, or has lost it. */
-export interface LinkChange {
+interface LinkChange {
   readonly type: "open" | "detached";
 }
 

@@ -54,10 +54,7 @@ export function report(findings: Findings, screen: Screen): void {
     ["WebSockets lost", `${bold(client.link.resumes)}, and as many resumes of ${bold("one")} session`],
     ["connections lost", `${bold(0)} of ${outcomes.length}`],
     ["sent again", `${bold(frames)} frames, ${bytesText(again)} (${percent(again / progress.totalBytes)})`],
-    [
-      "longest stall",
-      `${bold(msText(stall))} as the bytes saw it; silence means death after 2 s here, 25 s by default`,
-    ],
+    ["longest stall", `${bold(msText(stall))} (silence is borne for 2 s here, by default for 25 s)`],
     [
       "throughput",
       `${bold(`${bytesText(progress.totalBytes / seconds)}/s`)}: ` +

@@ -26,13 +26,13 @@ export async function setStage({ connectPort, listenPort, screen }: StageOptions
   const token = randomBytes(32).toString("base64url");
   await using started = new AsyncDisposableStack(); // closes in reverse order, also when something here fails
 
-  const server = started.use(new Actor("server", { token }));
+  const server = started.use(new Actor("server", new URL("./server-process.ts", import.meta.url), { token }));
   const at = await server.next("ready");
   screen.step(`${running(screen, "server", at)}; only it reaches the warehouse`);
 
   const proxy = started.use(await ChaosProxy.start({ target: { host: "127.0.0.1", port: at.port! } }));
   const client = started.use(
-    new Actor("client", {
+    new Actor("client", new URL("./client-process.ts", import.meta.url), {
       token,
       serverUrl: `ws://127.0.0.1:${proxy.port}`,
       target: `127.0.0.1:${at.servicePort}`,
