@@ -19,16 +19,17 @@ async function filled(): Promise<Visit & { readonly bytes: number; readonly got:
   return { app, socket, bytes, got: () => got };
 }
 
-/** The application reads, a chunk in a turn, until the kernel has all of it; then it stalls again. */
+/** The application reads, a chunk in a turn, until the kernel has all of it, and not a chunk more. */
 async function readUntilFinished({ app, socket }: Visit): Promise<void> {
   const pause = () => void app.pause();
   app.on("data", pause);
-  while (!socket.writableFinished) {
+  while (socket.writableLength > 0) {
     app.resume();
     await new Promise((resolve) => setImmediate(resolve));
   }
   app.pause();
   app.off("data", pause);
+  if (!socket.writableFinished) await eventOf(socket, "finish");
 }
 
 describe("lingering close", () => {

@@ -82,7 +82,7 @@ describe("bytes", () => {
     expect(leftStream.mostUnconsumed).toBeLessThanOrEqual(10_007);
     expect(rightStream.mostUnconsumed).toBeLessThanOrEqual(10_007);
     expect(leftStream.consumedBytes).toBe(bytes);
-  });
+  }, 60_000);
 
   test("what the kernel takes at once is consumed at once", async () => {
     const { app, stream, pipe } = await recorded();
@@ -112,7 +112,7 @@ describe("bytes", () => {
     await vi.waitFor(() => {
       expect(rightStream.received - rightStream.consumedBytes).toBe(windowBytes);
       expect(leftSocket.isPaused()).toBe(true);
-    });
+    }, 30_000);
     expect(rightStream.mostUnconsumed).toBeLessThanOrEqual(windowBytes);
     expect(leftSocket.bytesRead).toBeLessThan(sent.length / 2);
     left.end();
@@ -121,7 +121,7 @@ describe("bytes", () => {
     left.resume();
     expect((await got).equals(sent)).toBe(true);
     expect((await done).map(({ code }) => code)).toEqual([undefined, undefined]);
-  });
+  }, 60_000);
 
   test("200,000 frames of one byte behind a stalled reader are a few writes", async () => {
     const { app, socket, stream, pipe } = await recorded();

@@ -90,7 +90,7 @@ describe("bytes", () => {
     expect(leftStream.mostUnconsumed).toBeLessThanOrEqual(5003);
     expect(rightStream.consumedBytes).toBe(5_000_000);
     expect([left.bytesRead, left.bytesWritten]).toEqual([5_000_000, 5_000_000]);
-  });
+  }, 60_000);
 
   test("the caller may use its buffer again after the callback", async () => {
     const { left, right } = duplexPair();
@@ -127,7 +127,7 @@ describe("bytes", () => {
     });
     onTestFinished(() => void source.destroy());
     source.pipe(left);
-    await vi.waitFor(() => expect(rightStream.received - rightStream.consumedBytes).toBe(50_000));
+    await vi.waitFor(() => expect(rightStream.received - rightStream.consumedBytes).toBe(50_000), 30_000);
     // What the Duplex holds itself is one chunk.
     expect(right.readableLength).toBeLessThanOrEqual(50_000);
     expect(rightStream.received).toBeLessThanOrEqual(100_000);
