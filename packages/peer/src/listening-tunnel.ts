@@ -90,7 +90,7 @@ export class ListeningTunnel {
     const { socket, address } = visitor;
     const log = this.#options.logger.child({ visitor: address });
     this.#visitors += 1;
-    const pipe = new SocketPipe(socket, { log, onDone: (result) => this.#ended(result) });
+    const pipe = new SocketPipe(socket, { log, onDone: (result) => this.#ended(result, log) });
     try {
       if (this.#link === undefined) throw new CulvertError("not_running", "there is no session");
       const stream = this.#link.openStream({ kind: "tcp", ...this.#options.request, visitor: address }, pipe);
@@ -105,10 +105,13 @@ export class ListeningTunnel {
     }
   }
 
-  #ended(result: PipeResult): void {
+  #ended({ code, bytesIn, bytesOut }: PipeResult, log: Logger): void {
     this.#open -= 1;
-    if (result.code !== undefined) this.#failed += 1;
-    this.#bytesFromVisitors += result.bytesIn;
-    this.#bytesToVisitors += result.bytesOut;
+    this.#bytesFromVisitors += bytesIn;
+    this.#bytesToVisitors += bytesOut;
+    if (code === undefined) return;
+    this.#failed += 1;
+    // Connections are reset every day; any other code says why a visitor was not served, which nobody else here knows.
+    log[code === "connection_reset" ? "debug" : "info"]({ code, bytesIn, bytesOut }, "visitor reset");
   }
 }
