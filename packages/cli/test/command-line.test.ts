@@ -122,7 +122,7 @@ describe("culvert client", () => {
       factor: 2,
       capMs: 10_000,
       resumableCapMs: 2000,
-      stableMs: 30_000,
+      stableMs: 5_000,
       stickyMs: 10_000,
       retryAfterCapMs: 300_000,
       connectTimeoutMs: 10_000,

@@ -10,6 +10,7 @@ import {
 import { CulvertError, type Endpoint, ERRORS, type ErrorCode, type IncomingStream } from "@culvert/protocol";
 import { ladderDelay } from "./backoff.ts";
 import { Deferred } from "./deferred.ts";
+import { pause } from "./pause.ts";
 import type { ResolvedRetryOptions } from "./retry-options.ts";
 import { Tunnel, type TunnelEvent, type TunnelState } from "./tunnel.ts";
 import type { StreamCallback, TunnelSpec } from "./tunnel-options.ts";
@@ -28,10 +29,19 @@ type ListenState =
   /** There is no session. */
   | { readonly name: "waiting" }
   /** Asked; the answer is to come. */
-  | { readonly name: "asked"; readonly link: Link; readonly tunnelId: number }
-  | { readonly name: "ready"; readonly link: Link; readonly tunnelId: number; readonly address: string }
+  | { readonly name: "asked"; readonly link: Link; readonly tunnelId: number; readonly gone: AbortSignal }
+  | {
+      readonly name: "ready";
+      readonly link: Link;
+      readonly tunnelId: number;
+      readonly gone: AbortSignal;
+      readonly address: string;
+    }
   | { readonly name: "failed"; readonly link: Link; readonly timer: NodeJS.Timeout | undefined }
   | { readonly name: "closed" };
+
+/** How long `close` waits for the server's word that it does not listen any more. */
+const CLOSE_MS = 2_000;
 
 const SHOWN: Readonly<Record<ListenState["name"], TunnelState>> = {
   waiting: "opening",
@@ -55,6 +65,7 @@ export class ListenTunnel extends Tunnel {
   #refusals = 0;
   /** With listen port 0: what it was the last time. */
   #former: string | undefined;
+  #closing: Promise<void> | undefined;
 
   constructor(spec: TunnelSpec, options: ListenTunnelOptions) {
     super(spec, options.onEvent);
@@ -96,18 +107,20 @@ export class ListenTunnel extends Tunnel {
   #ask(link: Link): void {
     const listen = this.#former ?? this.listen;
     let tunnelId = -1;
+    const gone = new AbortController();
     // An answer to a question of before: another session, or a tunnel that was asked for again.
     const isStale = (): boolean => this.tunnelId !== tunnelId || this.#link !== link;
     try {
       tunnelId = link.requestTunnel(listen, this.name, {
         onReady: (listening) => {
-          if (!isStale()) this.#ready(link, tunnelId, listening);
+          if (!isStale()) this.#ready(link, tunnelId, gone.signal, listening);
         },
         onClosed: (code) => {
+          gone.abort();
           if (!isStale()) this.#refused(link, listen, code);
         },
       });
-      this.#state = { name: "asked", link, tunnelId };
+      this.#state = { name: "asked", link, tunnelId, gone: gone.signal };
     } catch (error) {
       this.#refused(link, listen, error instanceof CulvertError ? error.code : "internal_error");
     }
@@ -117,9 +130,9 @@ export class ListenTunnel extends Tunnel {
     return "link" in this.#state ? this.#state.link : undefined;
   }
 
-  #ready(link: Link, tunnelId: number, address: string): void {
+  #ready(link: Link, tunnelId: number, gone: AbortSignal, address: string): void {
     this.#refusals = 0;
-    this.#state = { name: "ready", link, tunnelId, address };
+    this.#state = { name: "ready", link, tunnelId, gone, address };
     if (this.spec.listen.scheme === "tcp" && this.spec.listen.port === 0) this.#former = address;
     this.#log.info({ address }, "the server listens");
     this.#firstAnswer.resolve();
@@ -182,16 +195,20 @@ export class ListenTunnel extends Tunnel {
   }
 
   close(): Promise<void> {
+    this.#closing ??= this.#close();
+    return this.#closing;
+  }
+
+  async #close(): Promise<void> {
     const state = this.#state;
-    if (state.name === "closed") return Promise.resolve();
     this.#stopTimer();
     this.#state = { name: "closed" };
-    if ((state.name === "asked" || state.name === "ready") && state.link.state !== "ended") {
-      state.link.closeTunnel(state.tunnelId);
-    }
+    const isAsked = state.name === "asked" || state.name === "ready";
+    if (isAsked && state.link.state !== "ended") state.link.closeTunnel(state.tunnelId);
     this.#firstAnswer.resolve();
     this.tell({ type: "closed" });
-    return Promise.resolve();
+    // The address is free when the server says so. Without a transport it cannot, and nobody is kept waiting for that.
+    if (isAsked && state.link.state === "attached") await pause(CLOSE_MS, state.gone);
   }
 
   #stopTimer(): void {

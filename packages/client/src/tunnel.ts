@@ -44,7 +44,10 @@ export abstract class Tunnel {
   /** Where it really listens, with the real port; undefined while nobody does. */
   abstract get address(): string | undefined;
   abstract stats(): ListeningTunnelStats | DialingStats;
-  /** Stops listening; the address is free when it resolves. Connections that are open go on. */
+  /**
+   * Stops listening; the address is free when it resolves, unless the server cannot be reached to say so. Connections
+   * that are open go on.
+   */
   abstract close(): Promise<void>;
 
   /** @internal Resolves when it is known for the first time whether somebody listens, or when the tunnel is closed. */
