@@ -2,6 +2,7 @@ import { Socket } from "node:net";
 import type { CutHow, Direction, ResolvedFault } from "./fault.ts";
 import { Lane, type LaneInfo } from "./lane.ts";
 import type { Random } from "./random.ts";
+import { resetSocket } from "./reset-socket.ts";
 
 /**
  * What a socket buffers in this process in each direction: large enough that a fast transfer does not stop at every
@@ -144,8 +145,8 @@ export class ChaosConnection {
       else this.#far.destroy();
       this.#arm(LINGER_MS, () => this.destroy());
     } else {
-      reset(this.#near);
-      reset(this.#far);
+      resetSocket(this.#near);
+      resetSocket(this.#far);
     }
     this.#events.onCut(how, cause);
     return true;
@@ -181,7 +182,7 @@ export class ChaosConnection {
   #onFarError(error: Error): void {
     if (this.#state !== "dialing") return;
     this.#events.onDialFailed(error);
-    reset(this.#near);
+    resetSocket(this.#near);
   }
 
   #onSocketClosed(socket: Socket, from: Direction, to: Direction): void {
@@ -202,8 +203,8 @@ export class ChaosConnection {
   #settle(): void {
     const { up, down } = this.#lanes;
     if (this.#state !== "open" || !up.isOver || !down.isOver || !(up.isBroken || down.isBroken)) return;
-    reset(this.#near);
-    reset(this.#far);
+    resetSocket(this.#near);
+    resetSocket(this.#far);
   }
 
   #finish(): void {
@@ -220,13 +221,6 @@ export class ChaosConnection {
     clearTimeout(this.#deadline);
     this.#deadline = setTimeout(run, ms).unref();
   }
-}
-
-function reset(socket: Socket): void {
-  if (socket.destroyed) return;
-  // While it connects there is nobody to reset yet, and resetAndDestroy would first wait for an answer.
-  if (socket.connecting || socket.pending) socket.destroy();
-  else socket.resetAndDestroy();
 }
 
 /** Whatever was wrong, 'close' follows, and that is where it is dealt with. */

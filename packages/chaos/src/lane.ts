@@ -4,6 +4,7 @@ import { DelayQueue } from "./delay-queue.ts";
 import type { CutHow, ResolvedFault, ResolvedShape } from "./fault.ts";
 import { type LanePhase, move } from "./lane-phase.ts";
 import type { Random } from "./random.ts";
+import { resetSocket } from "./reset-socket.ts";
 import { Schedule } from "./schedule.ts";
 import { whenDelivered } from "./send-queue.ts";
 import { TokenBucket } from "./token-bucket.ts";
@@ -257,7 +258,7 @@ export class Lane {
     this.#move({ name: "over", passed: true });
     if (!this.#sink.destroyed) {
       if (phase.how === "fin") this.#sink.end();
-      else this.#sink.resetAndDestroy();
+      else resetSocket(this.#sink);
     }
     this.#onOver();
   }

@@ -104,7 +104,7 @@ describe("cutAfter", () => {
       }
     }
     expect(rig.proxy.stats().cuts[how]).toBe(offsets.length * 2);
-  });
+  }, 60_000);
 
   it("counts what was forwarded, under any fault", async () => {
     await using rig = await Rig.start();
