@@ -1,4 +1,4 @@
-import { readdirSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { until } from "./deadline.ts";
 
 const COUNTED = new Set(["TCPServerWrap", "TCPSocketWrap", "PipeServerWrap", "PipeWrap", "TCPConnectWrap"]);
@@ -18,7 +18,9 @@ export class OpenHandles {
     const isGone = (): boolean => this.added.length === 0 && activeHandles() <= this.#activeBefore;
     await until(isGone, "all sockets are closed", patienceMs).catch((error: Error) => {
       const handles = process.getActiveResourcesInfo().filter((type) => COUNTED.has(type));
-      throw new Error(`${error.message}; left: ${this.added.join(", ")}; ${handles.join(", ")}`);
+      throw new Error(
+        `${error.message}; left: ${this.added.map(describe).join(", ")}; ${handles.join(", ")}`,
+      );
     });
   }
 }
@@ -39,6 +41,18 @@ function openSockets(): string[] {
       return []; // closed meanwhile
     }
   });
+}
+
+/** With its addresses and state (01: established, 04 to 08: closing), if it is TCP over IPv4. */
+function describe(socket: string): string {
+  const inode = /\d+/.exec(socket)?.[0] ?? "";
+  const line = readFileSync("/proc/net/tcp", "utf8")
+    .split("\n")
+    .map((text) => text.trim().split(/\s+/))
+    .find((fields) => fields[9] === inode);
+  if (line === undefined) return socket;
+  const port = (field: string | undefined): number => Number.parseInt(field?.split(":")[1] ?? "", 16);
+  return `${socket} port ${port(line[1])} to port ${port(line[2])}, state ${line[3]}, queues ${line[4]}`;
 }
 
 function activeHandles(): number {

@@ -97,9 +97,14 @@ export class TunnelFixture implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    // Through a proxy that swallows everything a farewell would take its whole bound.
+    // A farewell that cannot arrive would take its whole bound.
+    this.#proxy?.set({ up: "pass", down: "pass" });
+    this.#proxy?.resume();
+    this.#proxy?.refuse(false);
+    this.#proxy?.cancelCuts();
+    await this.client.close({ drainMs: 0 });
+    await this.server.close({ drainMs: 0 });
     await this.#proxy?.close();
-    await Promise.all([this.client.close({ drainMs: 0 }), this.server.close({ drainMs: 0 })]);
   }
 }
 

@@ -14,11 +14,12 @@ export class WireEnd {
   readonly #ended: Promise<Ending>;
   readonly #closed: Promise<Ending>;
   #ending: Ending = "cut";
+  #keeps = true;
 
   constructor(socket: Socket) {
     this.socket = socket;
     socket.on("data", (chunk) => {
-      this.chunks.push(chunk);
+      if (this.#keeps) this.chunks.push(chunk);
       this.received += chunk.length;
     });
     socket.once("end", () => {
@@ -51,6 +52,11 @@ export class WireEnd {
       `connected to ${address}`,
     );
     return end;
+  }
+
+  /** From now on bytes are counted and not kept: somebody else looks at them. */
+  keepsNothing(): void {
+    this.#keeps = false;
   }
 
   /** Resolves when the other side's end was read, or with what came in its place. */
