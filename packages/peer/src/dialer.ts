@@ -1,6 +1,7 @@
 import type { LookupFunction, Socket } from "node:net";
 import { CulvertError, checkTarget, type Endpoint, type ErrorCode, formatEndpoint } from "@culvert/protocol";
 import { type Candidate, interleaveFamilies, raceConnections } from "./connection-race.ts";
+import type { LookupShare } from "./lookup-share.ts";
 import { lookupAddresses } from "./name-lookup.ts";
 
 export interface DialOptions {
@@ -9,7 +10,9 @@ export interface DialOptions {
   /** Gives up. */
   readonly signal?: AbortSignal;
   /** Finds the addresses of a name, as for `net.connect`; default is the system's resolver. */
-  readonly lookup?: LookupFunction;
+  readonly lookup?: LookupFunction | undefined;
+  /** Whose name lookups these are; default: nobody's, see {@link LookupShare}. */
+  readonly lookupShare?: LookupShare | undefined;
 }
 
 /**
@@ -32,7 +35,7 @@ export async function dial(target: Endpoint, options: DialOptions): Promise<Sock
     );
   }, options.timeoutMs);
   try {
-    return await raceConnections(await candidatesOf(target, stop.signal, options.lookup), stop.signal);
+    return await raceConnections(await candidatesOf(target, stop.signal, options), stop.signal);
   } catch (error) {
     throw error instanceof CulvertError ? error : dialError(target, error);
   } finally {
@@ -44,12 +47,12 @@ export async function dial(target: Endpoint, options: DialOptions): Promise<Sock
 async function candidatesOf(
   target: Endpoint,
   signal: AbortSignal,
-  lookup: LookupFunction | undefined,
+  { lookup, lookupShare: share }: DialOptions,
 ): Promise<readonly Candidate[]> {
   if (target.scheme === "unix") return [{ path: target.path }];
   const { port } = target;
   try {
-    const addresses = await lookupAddresses(target.host, signal, lookup);
+    const addresses = await lookupAddresses(target.host, signal, { lookup, share });
     return interleaveFamilies(addresses).map(({ address }) => ({ host: address, port }));
   } catch (error) {
     if (error instanceof CulvertError) throw error;

@@ -8,6 +8,7 @@ import {
 } from "@culvert/protocol";
 import { dial } from "./dialer.ts";
 import type { Logger } from "./logger.ts";
+import { LookupShare } from "./lookup-share.ts";
 import { SocketPipe } from "./socket-pipe.ts";
 
 /** What an incoming stream gets. */
@@ -20,6 +21,8 @@ export interface DialingSideOptions {
   readonly dialTimeoutMs: number;
   /** Resolves the names of targets; default `dns.lookup`. */
   readonly lookup?: LookupFunction | undefined;
+  /** Whose name lookups these are; default: this side's own. */
+  readonly lookupShare?: LookupShare;
   readonly logger: Logger;
 }
 
@@ -43,6 +46,7 @@ export interface DialingStats {
  */
 export class DialingSide {
   readonly #options: DialingSideOptions;
+  readonly #lookupShare: LookupShare;
   readonly #dials = new Set<AbortController>();
   #open = 0;
   #connected = 0;
@@ -52,6 +56,7 @@ export class DialingSide {
 
   constructor(options: DialingSideOptions) {
     this.#options = options;
+    this.#lookupShare = options.lookupShare ?? new LookupShare();
   }
 
   stats(): DialingStats {
@@ -85,7 +90,8 @@ export class DialingSide {
       socket = await dial(endpoint, {
         timeoutMs: this.#options.dialTimeoutMs,
         signal: dialing.signal,
-        ...(this.#options.lookup === undefined ? {} : { lookup: this.#options.lookup }),
+        lookup: this.#options.lookup,
+        lookupShare: this.#lookupShare,
       });
     } catch (error) {
       const code = error instanceof CulvertError ? error.code : "dial_failed";

@@ -294,14 +294,17 @@ export class Link {
       this.#session.nextFrame(now); // held data is delivered also while detached
     } else {
       transport.cork();
-      while (transport.bufferedBytes < HIGH_WATER_BYTES) {
-        const frame = this.#session.nextFrame(now);
-        if (frame === undefined) break;
-        this.#framesSent += 1;
-        this.#bytesSent += frame.length;
-        transport.send(frame);
+      try {
+        while (transport.bufferedBytes < transport.highWaterBytes) {
+          const frame = this.#session.nextFrame(now);
+          if (frame === undefined) break;
+          this.#framesSent += 1;
+          this.#bytesSent += frame.length;
+          transport.send(frame);
+        }
+      } finally {
+        transport.uncork();
       }
-      transport.uncork();
     }
     this.#afterInput();
   }
@@ -429,12 +432,6 @@ export interface LinkStats {
   readonly detachedMs: number;
   readonly longestDetachedMs: number;
 }
-
-/**
- * How much may wait between us and the kernel. Small, because whatever waits here cannot be overtaken by a ping or a
- * keystroke; large enough that a turn of the event loop does not run dry.
- */
-const HIGH_WATER_BYTES = 256 * 1024;
 
 /** About what is in flight on a fast path. */
 const MOST_FREE_FRAMES = 32;

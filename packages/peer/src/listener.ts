@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import { CulvertError, type Endpoint, type ErrorCode, formatEndpoint } from "@culvert/protocol";
 import { CARRIED_SOCKET, resetSocket } from "./carried-socket.ts";
 import { type Logger, silentLogger } from "./logger.ts";
+import type { LookupShare } from "./lookup-share.ts";
 import { lookupAddresses } from "./name-lookup.ts";
 
 /** Somebody who connected to a listener. */
@@ -17,6 +18,8 @@ export interface Visitor {
 export interface ListenerOptions {
   /** Visitors whose sockets may be open at once; further ones are reset. Default: as many as there are descriptors. */
   readonly maxVisitors?: number;
+  /** Whose question the name to listen on is; default: nobody's, see {@link LookupShare}. */
+  readonly lookupShare?: LookupShare | undefined;
   readonly logger?: Logger;
 }
 
@@ -37,7 +40,7 @@ export class Listener {
    * is made with the umask's rights; one that nobody listens on any more is replaced.
    *
    * @throws CulvertError (as a rejection) `address_in_use`, `address_unavailable`, `address_forbidden`, `bind_failed`, with
-   * the system's error as its cause.
+   * the system's error as its cause; `resource_exhausted` when too many names are being looked up.
    */
   static async listen(
     endpoint: Endpoint,
@@ -46,7 +49,7 @@ export class Listener {
   ): Promise<Listener> {
     const server = createServer({ ...CARRIED_SOCKET, pauseOnConnect: true });
     try {
-      await bind(server, endpoint);
+      await bind(server, endpoint, options.lookupShare);
     } catch (error) {
       throw error instanceof CulvertError ? error : listenError(endpoint, error);
     }
@@ -87,9 +90,13 @@ export class Listener {
   }
 }
 
-async function bind(server: Server, endpoint: Endpoint): Promise<void> {
+async function bind(server: Server, endpoint: Endpoint, share: LookupShare | undefined): Promise<void> {
   if (endpoint.scheme === "tcp") {
-    await listen(server, { host: await addressFor(endpoint.host), port: endpoint.port, backlog: BACKLOG });
+    await listen(server, {
+      host: await addressFor(endpoint.host, share),
+      port: endpoint.port,
+      backlog: BACKLOG,
+    });
     return;
   }
   const { path } = endpoint;
@@ -106,8 +113,8 @@ async function bind(server: Server, endpoint: Endpoint): Promise<void> {
   }
 }
 
-async function addressFor(host: string): Promise<string> {
-  const addresses = await lookupAddresses(host, AbortSignal.timeout(LOOKUP_MS));
+async function addressFor(host: string, share: LookupShare | undefined): Promise<string> {
+  const addresses = await lookupAddresses(host, AbortSignal.timeout(LOOKUP_MS), { share });
   return (addresses.find(({ family }) => family === 4) ?? addresses[0]!).address;
 }
 

@@ -3,6 +3,7 @@ import { resetSocket } from "./carried-socket.ts";
 import type { Link } from "./link.ts";
 import { Listener, type Visitor } from "./listener.ts";
 import type { Logger } from "./logger.ts";
+import type { LookupShare } from "./lookup-share.ts";
 import { type PipeResult, SocketPipe } from "./socket-pipe.ts";
 
 export interface ListeningTunnelOptions {
@@ -11,6 +12,8 @@ export interface ListeningTunnelOptions {
   readonly request: Pick<OpenRequest, "target" | "tunnelId">;
   /** Where streams are opened; can be set later. Without one every visitor is reset. */
   readonly link?: Link;
+  /** Whose question the name to listen on is; default: nobody's. */
+  readonly lookupShare?: LookupShare;
   readonly logger: Logger;
 }
 
@@ -50,13 +53,13 @@ export class ListeningTunnel {
   /** Resolves when visitors can come. @throws CulvertError with the listener's code, `address_in_use` for one. */
   static async listen(options: ListeningTunnelOptions): Promise<ListeningTunnel> {
     let tunnel: ListeningTunnel | undefined;
-    const { listen, logger } = options;
+    const { listen, logger, lookupShare } = options;
     const onVisitor = (visitor: Visitor): void => {
       // The first visitor may come before the promise is taken up.
       if (tunnel === undefined) resetSocket(visitor.socket);
       else tunnel.#receive(visitor);
     };
-    const listener = await Listener.listen(listen, onVisitor, { logger });
+    const listener = await Listener.listen(listen, onVisitor, { logger, lookupShare });
     tunnel = new ListeningTunnel(options, listener);
     return tunnel;
   }

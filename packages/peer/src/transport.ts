@@ -7,6 +7,11 @@ export interface Transport {
   handler: TransportHandler | undefined;
   /** Bytes taken by `send` and not yet given to the kernel. */
   readonly bufferedBytes: number;
+  /**
+   * How much may be buffered before the sender must wait for `onDrain`. Never below the socket's own mark: a socket that
+   * was not told to stop does not tell when it may go on.
+   */
+  readonly highWaterBytes: number;
   /** Sends one frame as one binary message. `frame` must not be changed afterwards. */
   send(frame: Uint8Array): void;
   /** Between `cork` and `uncork` sent frames are gathered and leave with one system call. */

@@ -38,6 +38,9 @@ export class TunnelStream extends Duplex implements StreamHandler {
   #wantsData = false;
   #receiving: "open" | "ended" | "handed over" = "open";
   #isSendingEnded = false;
+  /** Destroyed after both ends were said, and 'close' waits until the last byte has left. */
+  #whenFinished: (() => void) | undefined;
+  #isFinished = false;
   /** Why the stream is over, where that is known. */
   #broken: CulvertError | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -71,25 +74,36 @@ export class TunnelStream extends Duplex implements StreamHandler {
   onAccept(): void {
     if (this.destroyed) return;
     this.connecting = false;
-    this.emit("connect");
-    this.emit("ready");
+    contain(() => {
+      this.emit("connect");
+      this.emit("ready");
+    });
   }
 
   onData(chunk: Uint8Array): void {
     if (this.destroyed) return;
     this.#timer?.refresh();
-    if (this.#wantsData && this.#buffer.bytes === 0) this.#handOver(chunk);
+    if (this.#wantsData && this.#buffer.bytes === 0) contain(() => this.#handOver(chunk));
     else this.#buffer.push(chunk);
   }
 
   onEnd(): void {
     this.#receiving = "ended";
-    this.#deliver();
+    contain(() => this.#deliver());
+  }
+
+  onFinished(): void {
+    this.#isFinished = true;
+    this.#whenFinished?.();
   }
 
   onReset(code: ErrorCode, receivedAll: boolean): void {
     this.#stream = undefined;
     this.#broken = new CulvertError(code);
+    if (this.#whenFinished !== undefined) {
+      this.#whenFinished();
+      return;
+    }
     if (!receivedAll || this.readableEnded) this.destroy(this.#broken);
     else this.once("end", () => this.destroy(this.#broken));
   }
@@ -97,7 +111,7 @@ export class TunnelStream extends Duplex implements StreamHandler {
   onWritable(): void {
     const pending = this.#pending;
     this.#pending = undefined;
-    pending?.();
+    contain(() => pending?.());
   }
 
   #deliver(): void {
@@ -109,8 +123,8 @@ export class TunnelStream extends Duplex implements StreamHandler {
 
   #handOver(chunk: Uint8Array): void {
     this.bytesRead += chunk.length;
+    this.#stream?.consumed(chunk.length); // before a listener of the caller runs, which may throw
     this.#wantsData = this.push(chunk);
-    this.#stream?.consumed(chunk.length);
   }
 
   // -- from the Duplex
@@ -163,15 +177,19 @@ export class TunnelStream extends Duplex implements StreamHandler {
 
   override _destroy(error: Error | null, callback: WriteCallback): void {
     clearTimeout(this.#timer);
-    this.#buffer.clear();
+    const stream = this.#stream;
     const isWhole = this.#isSendingEnded && this.#receiving !== "open";
     // A stream whose ends have both been said is left alone: what is still queued arrives.
-    if (!isWhole) this.#stream?.reset(error instanceof CulvertError ? error.code : "cancelled");
+    if (!isWhole) stream?.reset(error instanceof CulvertError ? error.code : "cancelled");
+    else stream?.consumed(this.#buffer.bytes);
+    this.#buffer.clear();
     this.#stream = undefined;
     const pending = this.#pending;
     this.#pending = undefined;
     pending?.(error ?? new CulvertError("cancelled"));
-    callback(error);
+    // 'close' says that everything has left; until then the stream goes on by itself.
+    if (isWhole && stream !== undefined && !this.#isFinished) this.#whenFinished = () => callback(error);
+    else callback(error);
   }
 
   // -- what callers of sockets expect
@@ -213,3 +231,17 @@ type Chunk = Uint8Array | string;
 type WriteCallback = (error?: Error | null) => void;
 
 function ignore(): void {}
+
+/**
+ * Runs what may call listeners of the caller. One that throws must end as an uncaught exception, as with a socket, and not
+ * inside the session, where it would stop every other stream.
+ */
+function contain(run: () => void): void {
+  try {
+    run();
+  } catch (error) {
+    queueMicrotask(() => {
+      throw error;
+    });
+  }
+}

@@ -16,6 +16,11 @@ export interface WebSocketLike {
   on(event: "error", listener: (error: Error) => void): unknown;
 }
 
+/**
+ * How much may wait between us and the kernel. Small, because whatever waits here cannot be overtaken by a ping or a
+ * keystroke; large enough that a turn of the event loop does not run dry.
+ */
+const HIGH_WATER_BYTES = 256 * 1024;
 const SEND_OPTIONS = { binary: true, compress: false, fin: true } as const;
 /** Nobody takes messages for a moment only, while the handshake changes hands; a peer cannot fill this by itself. */
 const MOST_KEPT_MESSAGES = 1024;
@@ -60,6 +65,10 @@ class WebSocketTransport implements Transport {
     this.#handler = handler;
     while (this.#handler !== undefined && this.#kept.length > 0) this.#deliver(this.#kept.shift() as Kept);
     this.#tellClosed();
+  }
+
+  get highWaterBytes(): number {
+    return Math.max(HIGH_WATER_BYTES, this.#socket.writableHighWaterMark);
   }
 
   get bufferedBytes(): number {

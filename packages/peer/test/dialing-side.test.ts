@@ -112,6 +112,24 @@ describe("DialingSide", () => {
     expect(dialing.stats()).toMatchObject({ dialing: 0, connected: 0 });
   });
 
+  test("an opener that opens and resets streams to fresh names asks the resolver for 32 of them", async () => {
+    const asked: string[] = [];
+    const { client, server, dialing } = await setUp({ lookup: (host) => void asked.push(host) });
+    let names = 0;
+    const refused = new Deferred();
+    server.onStream = (incoming) => {
+      incoming.refuse = () => {
+        if (names === 200) refused.resolve();
+      };
+      names += 1;
+      dialing.answer(incoming, { kind: "dial", endpoint: parseEndpoint(`n${names}.example:80`) });
+    };
+    for (let i = 0; i < 200; i += 1) open(client).stream.reset("cancelled");
+    await refused.promise;
+    expect(names).toBe(200);
+    expect(asked).toHaveLength(32);
+  });
+
   test("cancelDials stops what is under way and leaves connections alone", async () => {
     const asked = new Deferred();
     const { client, server, dialing } = await setUp({ lookup: () => asked.resolve() });

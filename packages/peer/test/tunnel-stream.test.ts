@@ -210,15 +210,46 @@ describe("the life of one", () => {
     expect(story).toEqual(["finish", "end", "close"]);
   });
 
-  test("what is queued when both ends are said still arrives, although the Duplex is closed", async () => {
+  test("'close' comes when what was queued has left, not when both ends are said", async () => {
     const { left, right, leftStream } = duplexPair({ windowBytes: 1000, highWaterBytes: 100_000 });
+    const closed = vi.fn();
+    left.on("close", closed);
     right.end();
     left.resume();
     left.end(pattern(50_000));
-    await closing(left);
+    await Promise.all([eventOf(left, "finish"), eventOf(left, "end")]);
     expect(leftStream.writableBytes).toBeGreaterThan(0);
-    expect((await buffer(right)).equals(pattern(50_000))).toBe(true);
+    expect(closed).not.toHaveBeenCalled();
+    const arrived = buffer(right);
+    await closing(left);
+    expect(leftStream.writableBytes).toBe(0);
+    expect((await arrived).equals(pattern(50_000))).toBe(true);
   });
+
+  test.each(["connect", "data", "end"] as const)(
+    "a listener of %s that throws is an uncaught exception, and none of the session's",
+    async (event) => {
+      const { duplex } = recorded();
+      const thrown = new Promise<unknown>((resolve) => {
+        process.prependOnceListener("uncaughtException", resolve);
+        process.setUncaughtExceptionCaptureCallback((error) => {
+          process.setUncaughtExceptionCaptureCallback(null);
+          resolve(error);
+        });
+      });
+      duplex.on(event, () => {
+        throw new Error("of the caller");
+      });
+      duplex.resume();
+      await new Promise((resolve) => setImmediate(resolve));
+      expect(() => {
+        if (event === "connect") duplex.onAccept();
+        if (event === "data") duplex.onData(new Uint8Array(3));
+        if (event === "end") duplex.onEnd();
+      }).not.toThrow();
+      expect(await thrown).toMatchObject({ message: "of the caller" });
+    },
+  );
 
   test("a write waits for room, and is told when there is some", async () => {
     const { stream, duplex } = recorded();

@@ -44,6 +44,8 @@ class MemoryTransport implements Transport {
     this.#post((handler) => handler.onClose(code, reason));
   }
 
+  readonly highWaterBytes = 262_144;
+
   terminate(): void {
     this.close(1006, "");
   }
