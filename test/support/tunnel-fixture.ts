@@ -51,10 +51,13 @@ export class TunnelFixture implements AsyncDisposable {
     this.states = new StateWatch(this.client);
   }
 
-  /** Everything is started, and the client's session open. */
+  /** Everything is started, the client's session is open, and the server knows that the client knows. */
   static async start(options: FixtureOptions = {}): Promise<TunnelFixture> {
     const fixture = await TunnelFixture.prepare(options);
     await fixture.client.start();
+    // Until the client's first frame came a session ends with its transport; a pong shows that it did.
+    const isProven = (): boolean => fixture.client.stats().session?.link.rttMs !== undefined;
+    await until(isProven, "the session is proven");
     return fixture;
   }
 
