@@ -1,4 +1,5 @@
 import { type ErrorCode, ProtocolError } from "./errors.ts";
+import { UNSAFE_TEXT } from "./unsafe-text.ts";
 
 /** JSON from a peer: bounded in depth, without duplicate keys, read key by key into fresh objects. */
 
@@ -106,8 +107,7 @@ export class JsonReader {
     if (typeof value !== "string" || value.length < min || value.length > max) {
       throw this.#fault(key, `a string of ${min} to ${max} characters`);
     }
-    // Names end in logs and on terminals: no control characters, no line or paragraph separators, no bidi overrides.
-    if (/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u.test(value)) {
+    if (UNSAFE_TEXT.test(value)) {
       throw this.#fault(key, "a string without control characters");
     }
     return value;

@@ -1,42 +1,45 @@
-/** Things that each wait equally long, so that the first to come is the first to run out. */
+/**
+ * Things that each wait equally long, so that the first to come is the first to run out. One that no longer waits must be
+ * taken out with `delete`, or it would be kept alive by an older one before it.
+ */
 export class DeadlineQueue<T extends { deadline: number }> {
-  #items: T[] = [];
-  #head = 0;
-  readonly #isWaiting: (item: T) => boolean;
-
-  /** @param isWaiting Whether an item still waits; one that does not is dropped when its turn comes. */
-  constructor(isWaiting: (item: T) => boolean) {
-    this.#isWaiting = isWaiting;
-  }
+  /** A Set iterates in the order of entry. */
+  readonly #items = new Set<T>();
 
   push(item: T): void {
-    this.#items.push(item);
+    this.#items.add(item);
+  }
+
+  delete(item: T): boolean {
+    return this.#items.delete(item);
   }
 
   /** The item that has waited longest. */
   get first(): T | undefined {
-    while (this.#head < this.#items.length) {
-      const item = this.#items[this.#head] as T;
-      if (this.#isWaiting(item)) return item;
-      this.#head += 1;
-    }
-    this.#items = [];
-    this.#head = 0;
+    for (const item of this.#items) return item;
     return undefined;
   }
 
-  shift(): T | undefined {
-    const item = this.first;
-    if (item === undefined) return undefined;
-    this.#head += 1;
-    if (this.#head >= 256 && this.#head * 2 >= this.#items.length) {
-      this.#items = this.#items.slice(this.#head);
-      this.#head = 0;
-    }
-    return item;
+  get size(): number {
+    return this.#items.size;
   }
 
   get deadline(): number {
     return this.first?.deadline ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** Takes out every item whose deadline has come. */
+  takeExpired(now: number): T[] {
+    const expired: T[] = [];
+    for (const item of this.#items) {
+      if (item.deadline > now) break;
+      this.#items.delete(item);
+      expired.push(item);
+    }
+    return expired;
+  }
+
+  clear(): void {
+    this.#items.clear();
   }
 }

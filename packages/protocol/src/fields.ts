@@ -1,4 +1,5 @@
-import { ProtocolError } from "./errors.ts";
+import { CulvertError, ProtocolError } from "./errors.ts";
+import { UNSAFE_TEXT } from "./unsafe-text.ts";
 
 /**
  * The optional fields at the end of OPEN and of tunnel frames: tag (u8), length (u16), value. Tags go strictly up, so a
@@ -37,6 +38,7 @@ export class Fields {
     } catch {
       throw new ProtocolError("bad_frame", `field ${tag} is not UTF-8`);
     }
+    if (UNSAFE_TEXT.test(text)) throw new ProtocolError("bad_frame", `field ${tag} has control characters`);
     return text;
   }
 
@@ -74,6 +76,10 @@ export function encodeFields(
   let total = 0;
   for (const [tag, value] of entries) {
     if (value === undefined) continue;
+    // The peer would end the session for it, and with it every other stream: refused where it is asked for.
+    if (typeof value === "string" && UNSAFE_TEXT.test(value)) {
+      throw new CulvertError("bad_address", `field ${tag} has control characters`);
+    }
     const bytes = typeof value === "number" ? u32(value) : encoder.encode(value);
     if (bytes.length > MAX_TEXT_BYTES) throw new ProtocolError("frame_too_large", `field ${tag}`);
     parts.push(new Uint8Array([tag, bytes.length >>> 8, bytes.length]), bytes);

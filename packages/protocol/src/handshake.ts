@@ -8,6 +8,11 @@ export interface Hello {
   readonly version: number;
   /** Random id of the client process, 32 hex digits: makes creating a session idempotent when a WELCOME was lost. */
   readonly instance: string;
+  /**
+   * Number of this dial; grows with each dial of the instance. One that is not above the highest of the instance's
+   * session was overtaken on its way, and must not displace it. Missing: 0.
+   */
+  readonly attempt?: number;
   /** Under which name the client holds its tunnels; the same name displaces. */
   readonly name: string;
   /** Program and version, for logs. */
@@ -126,6 +131,7 @@ function readHello(reader: JsonReader): Hello {
   return {
     version,
     instance: reader.matching("instance", /^[0-9a-f]{32}$/),
+    ...(reader.has("attempt") ? { attempt: reader.integer("attempt", 0, Number.MAX_SAFE_INTEGER) } : {}),
     name: reader.string("name", 1, MAX_NAME),
     agent: reader.string("agent", 0, MAX_NAME),
     limits: readLimits(reader.object("limits")),

@@ -74,9 +74,11 @@ export class Liveness {
 
   nextDeadline(inFlight: boolean): number {
     if (!this.#attached) return Number.POSITIVE_INFINITY;
-    const judgement = Math.max(this.#silenceAt(), this.#judgeNotBefore);
-    const stall = inFlight ? this.#lastProgress + this.#options.stallMs : Number.POSITIVE_INFINITY;
-    return Math.min(judgement, stall, this.#pingDue ? Number.POSITIVE_INFINITY : this.#nextPing);
+    const dueAt = Math.min(this.#silenceAt(), this.#stallAt(inFlight));
+    return Math.min(
+      Math.max(dueAt, this.#judgeNotBefore),
+      this.#pingDue ? Number.POSITIVE_INFINITY : this.#nextPing,
+    );
   }
 
   /** Marks a due ping, and says whether the transport is to be given up. */
@@ -84,13 +86,19 @@ export class Liveness {
     if (!this.#attached) return undefined;
     if (now >= this.#nextPing) this.#pingDue = true;
     const silenceAt = this.#silenceAt();
-    if (now >= silenceAt && now >= this.#judgeNotBefore) {
-      // A loop that was late has bytes waiting in the kernel that it had no chance to read: read first, judge after.
-      if (now - silenceAt > LATE_MS && this.#judgeNotBefore < silenceAt) this.#judgeNotBefore = now + LATE_MS;
-      else return "peer_silent";
+    const stallAt = this.#stallAt(inFlight);
+    const dueAt = Math.min(silenceAt, stallAt);
+    if (now < dueAt || now < this.#judgeNotBefore) return undefined;
+    // A loop that was late has bytes waiting in the kernel that it had no chance to read: read first, judge after.
+    if (now - dueAt > LATE_MS && this.#judgeNotBefore < dueAt) {
+      this.#judgeNotBefore = now + LATE_MS;
+      return undefined;
     }
-    if (inFlight && now >= this.#lastProgress + this.#options.stallMs) return "transport_stalled";
-    return undefined;
+    return now >= silenceAt ? "peer_silent" : "transport_stalled";
+  }
+
+  #stallAt(inFlight: boolean): number {
+    return inFlight ? this.#lastProgress + this.#options.stallMs : Number.POSITIVE_INFINITY;
   }
 
   #silenceAt(): number {

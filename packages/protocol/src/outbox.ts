@@ -1,10 +1,10 @@
 import { AckClock } from "./ack-clock.ts";
 import { ProtocolError } from "./errors.ts";
 import { Flight } from "./flight.ts";
-import { encodeAck, encodeOpen, encodePing, encodePong, encodeWindow } from "./frame.ts";
+import { encodeAck, encodePing, encodePong, encodeWindow } from "./frame.ts";
 import type { SessionLimits } from "./limits.ts";
 import type { Liveness } from "./liveness.ts";
-import { ReplayBuffer, replayCost } from "./replay-buffer.ts";
+import { frameCost, ReplayBuffer, replayCost } from "./replay-buffer.ts";
 import type { SessionOptions } from "./session-options.ts";
 import type { StreamCore } from "./stream-core.ts";
 import { StreamScheduler } from "./stream-scheduler.ts";
@@ -158,8 +158,8 @@ export class Outbox {
     if (this.#controlHead < this.#control.length) return undefined;
     const stream = streams.nextOpen();
     if (stream === undefined) return undefined;
-    const frame = encodeOpen(stream.id, stream.request);
-    if (!this.#fitsReserve(frame.length)) return undefined;
+    const frame = stream.openFrame;
+    if (frame === undefined || !this.#fitsReserve(frame.length)) return undefined;
     this.#number(frame, now);
     streams.opened(stream, askedDeadline);
     return frame;
@@ -202,7 +202,7 @@ export class Outbox {
 
   #inFlight(frame: Uint8Array, now: number): void {
     if (!this.isInFlight) this.#liveness.progress(now);
-    this.flight.sent(replayCost(frame.length), now);
+    this.flight.sent(frameCost(frame), now);
   }
 
   clear(): void {

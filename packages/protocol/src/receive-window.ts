@@ -28,6 +28,9 @@ export class ReceiveBudget {
   }
 }
 
+/** One stream may take a quarter of what is free to it. */
+const SHARE = 4;
+
 type WindowOptions = Pick<SessionOptions, "initialWindowBytes" | "firstWindowBytes" | "maxWindowBytes">;
 
 /**
@@ -104,7 +107,9 @@ export class ReceiveWindow {
   grant(now: number, minRttMs: number | undefined): number | undefined {
     this.#grow(now, minRttMs);
     const base = this.#consumed + this.#options.initialWindowBytes;
-    const affordable = base + this.#reserved + Math.max(0, this.#budget.free);
+    // At most a share of what it holds and what is free: readers that stop could otherwise pin the whole budget, and
+    // leave those who come later with their initial windows.
+    const affordable = base + Math.floor((this.#reserved + Math.max(0, this.#budget.free)) / SHARE);
     const limit = Math.min(this.#consumed + this.#target, affordable);
     // Less than half an initial window is not worth a frame: the peer may still send as much.
     if (limit - this.#granted < Math.ceil(this.#options.initialWindowBytes / 2)) return undefined;

@@ -1,9 +1,14 @@
 /** What one frame costs besides its bytes: the objects around it. Keeps a flood of tiny frames within the limit. */
 export const FRAME_OVERHEAD_BYTES = 160;
 
-/** The memory that keeping `frame` retains. */
+/** What a frame of that length will cost, as far as is known before it is made. */
 export function replayCost(length: number): number {
   return length + FRAME_OVERHEAD_BYTES;
+}
+
+/** The memory that keeping `frame` retains: of the whole buffer that it stands in, which may be a pooled block. */
+export function frameCost(frame: Uint8Array): number {
+  return frame.buffer.byteLength + FRAME_OVERHEAD_BYTES;
 }
 
 /** Every sequenced frame that was handed to a transport and not yet acknowledged, in the order of its number. */
@@ -36,7 +41,7 @@ export class ReplayBuffer {
   /** Numbers a frame; from now on its bytes may not change. */
   push(frame: Uint8Array): number {
     this.#frames.push(frame);
-    this.#cost += replayCost(frame.length);
+    this.#cost += frameCost(frame);
     return this.last;
   }
 
@@ -52,7 +57,7 @@ export class ReplayBuffer {
     let freed = 0;
     while (this.#firstSequence <= sequence && this.#head < this.#frames.length) {
       const frame = this.#frames[this.#head] as Uint8Array;
-      freed += replayCost(frame.length);
+      freed += frameCost(frame);
       this.#release?.(frame);
       this.#frames[this.#head] = EMPTY;
       this.#head += 1;

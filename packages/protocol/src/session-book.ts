@@ -73,8 +73,10 @@ export class SessionBook<L> {
   decide(hello: Hello, owner: string, now: number): AdmissionDecision<L> {
     if (hello.resume !== undefined) return this.#decideResume(hello.resume, owner, now);
     const holder = this.#byName.get(nameKey(owner, hello.name));
-    const unproven = holder !== undefined && !holder.proven && holder.record.instance === hello.instance;
-    return { kind: "create", displaces: holder?.record, cause: unproven ? "never_welcomed" : "displaced" };
+    const isOwn = holder !== undefined && holder.record.instance === hello.instance;
+    // A HELLO of the holder itself that was overtaken on its way by a later one must not end what that one began.
+    if (isOwn && (hello.attempt ?? 0) < holder.attempt) return { kind: "reject", code: "stale_attempt" };
+    return { kind: "create", displaces: holder?.record, cause: isOwn ? "never_welcomed" : "displaced" };
   }
 
   #decideResume(resume: Resume, owner: string, now: number): AdmissionDecision<L> {
@@ -99,9 +101,12 @@ export class SessionBook<L> {
     return ended.code === "displaced" ? "displaced" : "session_unknown";
   }
 
-  /** Enters a session that was just made. Who held the name must have been ended before. */
-  add(record: SessionRecord<L>): void {
-    const entry: Entry<L> = { record, attempt: 0, proven: false };
+  /**
+   * Enters a session that was just made, by the HELLO with that attempt number. Who held the name must have been ended
+   * before.
+   */
+  add(record: SessionRecord<L>, attempt = 0): void {
+    const entry: Entry<L> = { record, attempt, proven: false };
     this.#byId.set(record.id, entry);
     this.#byName.set(nameKey(record.owner, record.name), entry);
   }

@@ -18,7 +18,7 @@ export interface SessionOptions {
   readonly firstWindowBytes: number;
   /** How far a window grows with rate times round trip. */
   readonly maxWindowBytes: number;
-  /** What the windows of all streams together may promise beyond their initial ones. */
+  /** What the windows of all streams together may promise beyond their initial ones; one may take a quarter of what is free. */
   readonly receiveBudgetBytes: number;
   /** L: memory for frames that the peer has not acknowledged. */
   readonly replayLimitBytes: number;
@@ -51,11 +51,11 @@ export const SESSION_DEFAULTS: SessionOptions = Object.freeze({
   initialWindowBytes: 8 * 1024,
   firstWindowBytes: 256 * 1024,
   maxWindowBytes: 16 * 1024 * 1024,
-  receiveBudgetBytes: 32 * 1024 * 1024,
+  receiveBudgetBytes: 64 * 1024 * 1024,
   replayLimitBytes: 16 * 1024 * 1024,
   replayReserveBytes: 1024 * 1024,
   writeHighWaterBytes: 64 * 1024,
-  maxPayloadBytes: MAX_DATA_BYTES,
+  maxPayloadBytes: 32 * 1024,
   graceMs: 120_000,
   visitorWaitMs: 30_000,
   maxWaitingOpens: 256,
@@ -77,7 +77,7 @@ const BOUNDS: { readonly [K in keyof SessionOptions]: readonly [min: number, max
   maxWindowBytes: [1, 2 ** 30],
   receiveBudgetBytes: [0, 2 ** 40],
   replayLimitBytes: [1024, 2 ** 40],
-  replayReserveBytes: [1024, 2 ** 40],
+  replayReserveBytes: [2048, 2 ** 40],
   writeHighWaterBytes: [1, 2 ** 30],
   maxPayloadBytes: [1, MAX_DATA_BYTES],
   graceMs: [0, MAX_TIMER_MS],

@@ -94,12 +94,19 @@ export class Session {
         this.#signal();
       },
       cancelOpen: (stream) => this.#streams.cancelOpen(stream),
-      answered: (stream) => this.#streams.answered(stream),
+      unwatch: (stream) => this.#streams.unwatch(stream),
+      answered: (stream) => {
+        this.#streams.answered(stream);
+        if (this.#streams.waiting > 0) this.#signal(); // there may be room for the next open
+      },
       deliverLater: (stream) => {
         this.#toDeliver.add(stream);
         this.#signal();
       },
-      forget: (stream) => this.#streams.forget(stream),
+      forget: (stream) => {
+        this.#streams.forget(stream);
+        if (this.#streams.waiting > 0) this.#signal();
+      },
       allocate: config.allocate ?? ((length) => new Uint8Array(length)),
       writeHighWaterBytes: options.writeHighWaterBytes,
       queuedBytes: 0,
@@ -211,9 +218,10 @@ export class Session {
       this.#end(error, "local", encodeClose(error.code));
       return;
     }
-    if (!isSequenced(message)) return;
-    this.#received += 1;
-    this.#outbox.ackClock.processed(replayCost(message.length), now);
+    if (isSequenced(message)) {
+      this.#received += 1;
+      this.#outbox.ackClock.processed(replayCost(message.length), now);
+    }
     if (this.#outbox.ackClock.isDue(now)) this.#signal();
   }
 

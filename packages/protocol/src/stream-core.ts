@@ -21,6 +21,8 @@ export interface StreamHost {
   windowDue(stream: StreamCore): void;
   /** The opener gives up before its OPEN left: no trace of it may leave. */
   cancelOpen(stream: StreamCore): void;
+  /** The opener gave up while its OPEN is unanswered: its deadline is of no interest any more. */
+  unwatch(stream: StreamCore): void;
   /** The opener's OPEN is answered. */
   answered(stream: StreamCore): void;
   /** Held data is to be delivered when the acceptor has its handler in place. */
@@ -65,6 +67,8 @@ export class StreamCore implements Stream {
   readonly window: ReceiveWindow;
   /** When a waiting or asked open gives up; the session's clocks. */
   deadline: number = Number.POSITIVE_INFINITY;
+  /** The OPEN, until it leaves. */
+  openFrame: Uint8Array | undefined;
 
   readonly #host: StreamHost;
   #handler: StreamHandler | undefined;
@@ -74,11 +78,14 @@ export class StreamCore implements Stream {
   /** The owner reset it, or the session ended: nobody listens any more. */
   #deaf = false;
   #onCancelled: (() => void) | undefined;
+  /** The opener gave up, or the session ended, before this side answered. */
+  #wasCancelled = false;
   readonly #queue = new ChunkQueue();
   #sent = 0;
   #credit: number;
   #blocked = false;
-  #held: Uint8Array[] = [];
+  /** Came before the handler was there. Gathered: a peer may send it byte by byte, and each must not cost an object. */
+  readonly #held = new ChunkQueue();
   #heldEnd = false;
 
   constructor(
@@ -140,8 +147,12 @@ export class StreamCore implements Stream {
   }
 
   reset(code: ErrorCode): void {
-    if (this.#deaf) return;
+    if (this.#deaf) {
+      this.window.abandon(); // it ended in good order, but its owner will not take the rest of what arrived
+      return;
+    }
     this.#silence();
+    if (this.#opening === "asked" && this.isOpener) this.#host.unwatch(this);
     if (this.#opening === "waiting") {
       this.#move("reset");
       this.#host.cancelOpen(this);
@@ -164,7 +175,9 @@ export class StreamCore implements Stream {
   }
 
   set onCancelled(callback: (() => void) | undefined) {
-    this.#onCancelled = callback;
+    // Who asks a policy first may set it late, and must not dial for nobody.
+    if (this.#wasCancelled) callback?.();
+    else this.#onCancelled = callback;
   }
 
   accept(handler: StreamHandler): void {
@@ -174,7 +187,7 @@ export class StreamCore implements Stream {
     this.#onCancelled = undefined;
     this.#host.answered(this);
     this.#host.control(encodeAccept(this.id));
-    if (this.#held.length > 0 || this.#heldEnd) this.#host.deliverLater(this);
+    if (this.#held.bytes > 0 || this.#heldEnd) this.#host.deliverLater(this);
   }
 
   refuse(code: ErrorCode): void {
@@ -188,9 +201,7 @@ export class StreamCore implements Stream {
 
   /** What came before the handler was there. */
   deliverHeld(): void {
-    const held = this.#held;
-    this.#held = [];
-    for (const chunk of held) {
+    for (const chunk of this.#held.takeAll()) {
       if (this.#deaf) return;
       this.#handler?.onData(chunk);
     }
@@ -267,7 +278,7 @@ export class StreamCore implements Stream {
     this.window.receive(offset, payload.length);
     if (this.#deaf || payload.length === 0) return;
     // A held chunk may wait for a whole dial: it must not pin the large buffer that it is a view of.
-    if (this.#opening !== "answered" || this.#held.length > 0) this.#held.push(payload.slice());
+    if (this.#opening !== "answered" || this.#held.bytes > 0) this.#held.push(new Uint8Array(payload));
     else this.#handler?.onData(payload);
   }
 
@@ -275,13 +286,15 @@ export class StreamCore implements Stream {
     this.#mustReceive("END");
     this.window.receiveEnd(total);
     this.#receiving = "ended";
-    if (!this.#deaf && (this.#opening !== "answered" || this.#held.length > 0)) this.#heldEnd = true;
+    if (!this.#deaf && (this.#opening !== "answered" || this.#held.bytes > 0)) this.#heldEnd = true;
     else if (!this.#deaf) this.#handler?.onEnd();
     this.#settle();
   }
 
   receiveReset(code: ErrorCode): void {
     if (this.#receiving === "reset") return;
+    // What came before it, and waits for the handler, comes first.
+    if (this.#opening === "answered" && !this.#deaf) this.deliverHeld();
     const receivedAll = this.#receiving === "ended" && !this.#heldEnd;
     this.#receiving = "reset";
     const unanswered = this.#opening === "asked";
@@ -289,6 +302,7 @@ export class StreamCore implements Stream {
     if (unanswered) this.#host.answered(this);
     const handler = this.#handler;
     const cancelled = unanswered && !this.isOpener ? this.#onCancelled : undefined;
+    this.#wasCancelled = unanswered && !this.isOpener;
     const wasDeaf = this.#deaf;
     this.#silence();
     if (this.#sending === "open" || this.#sending === "ending") this.#sendReset(encodeReset(this.id, code));
@@ -317,6 +331,7 @@ export class StreamCore implements Stream {
     if (this.#deaf) return;
     const receivedAll = this.#receiving === "ended" && !this.#heldEnd;
     const cancelled = this.isOpener || this.#opening === "answered" ? undefined : this.#onCancelled;
+    this.#wasCancelled = !this.isOpener && this.#opening !== "answered";
     const handler = this.#handler;
     this.#silence();
     if (cancelled !== undefined) cancelled();
@@ -334,7 +349,7 @@ export class StreamCore implements Stream {
     this.#onCancelled = undefined;
     this.#host.queuedBytes -= this.#queue.bytes;
     this.#queue.clear();
-    this.#held = [];
+    this.#held.clear();
     this.window.abandon();
   }
 

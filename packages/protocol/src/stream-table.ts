@@ -1,5 +1,6 @@
 import { DeadlineQueue } from "./deadline-queue.ts";
 import { CulvertError, ProtocolError } from "./errors.ts";
+import { encodeOpen } from "./frame.ts";
 import { MAX_STREAM_ID, type SessionLimits } from "./limits.ts";
 import { type ReceiveBudget, ReceiveWindow } from "./receive-window.ts";
 import type { SessionOptions } from "./session-options.ts";
@@ -25,9 +26,8 @@ export class StreamTable {
   #peerLive = 0;
   #peerUnanswered = 0;
 
-  #waitingCount = 0;
-  readonly #waiting = new DeadlineQueue<StreamCore>((stream) => stream.isWaiting && !stream.isDeaf);
-  readonly #asked = new DeadlineQueue<StreamCore>((stream) => stream.isUnanswered && !stream.isDeaf);
+  readonly #waiting = new DeadlineQueue<StreamCore>();
+  readonly #asked = new DeadlineQueue<StreamCore>();
 
   constructor(
     host: StreamHost,
@@ -49,7 +49,7 @@ export class StreamTable {
   }
 
   get waiting(): number {
-    return this.#waitingCount;
+    return this.#waiting.size;
   }
 
   all(): StreamCore[] {
@@ -60,15 +60,16 @@ export class StreamTable {
 
   /** A new stream of ours; its OPEN waits for `nextOpen`. @throws CulvertError `stream_limit`. */
   open(request: OpenRequest, handler: StreamHandler, deadline: number, mostWaiting: number): StreamCore {
-    if (this.#waitingCount >= mostWaiting)
+    if (this.#waiting.size >= mostWaiting)
       throw new CulvertError("stream_limit", `${mostWaiting} opens wait already`);
     const id = this.#nextOwnId;
     if (id > MAX_STREAM_ID)
       throw new CulvertError("stream_limit", "all stream ids of this session are used up");
+    const frame = encodeOpen(id, request); // before anything is changed: it may be refused
     this.#nextOwnId += 2;
     const stream = this.#create(id, request, handler);
+    stream.openFrame = frame;
     stream.deadline = deadline;
-    this.#waitingCount += 1;
     this.#waiting.push(stream);
     return stream;
   }
@@ -82,8 +83,8 @@ export class StreamTable {
 
   /** The OPEN that `nextOpen` gave was handed to a transport. `deadline` is for the peer's answer. */
   opened(stream: StreamCore, deadline: number): void {
-    this.#waiting.shift();
-    this.#waitingCount -= 1;
+    this.#waiting.delete(stream);
+    stream.openFrame = undefined;
     this.#ownLive += 1;
     this.#ownUnanswered += 1;
     this.#highestOwnAsked = stream.id;
@@ -94,7 +95,12 @@ export class StreamTable {
 
   cancelOpen(stream: StreamCore): void {
     this.#streams.delete(stream.id);
-    this.#waitingCount -= 1;
+    this.#waiting.delete(stream);
+  }
+
+  /** The owner gave up before the peer answered: nobody waits for the answer any more. */
+  unwatch(stream: StreamCore): void {
+    this.#asked.delete(stream);
   }
 
   get waitingDeadline(): number {
@@ -107,12 +113,12 @@ export class StreamTable {
 
   /** Opens that waited too long for their turn. */
   expiredWaiting(now: number): StreamCore[] {
-    return takeExpired(this.#waiting, now);
+    return this.#waiting.takeExpired(now);
   }
 
   /** Opens that the peer did not answer in time. */
   expiredAsked(now: number): StreamCore[] {
-    return takeExpired(this.#asked, now);
+    return this.#asked.takeExpired(now);
   }
 
   // -- what comes in
@@ -150,8 +156,10 @@ export class StreamTable {
   }
 
   answered(stream: StreamCore): void {
-    if (stream.isOpener) this.#ownUnanswered -= 1;
-    else this.#peerUnanswered -= 1;
+    if (stream.isOpener) {
+      this.#ownUnanswered -= 1;
+      this.#asked.delete(stream);
+    } else this.#peerUnanswered -= 1;
   }
 
   forget(stream: StreamCore): void {
@@ -162,7 +170,8 @@ export class StreamTable {
 
   clear(): void {
     this.#streams.clear();
-    this.#waitingCount = 0;
+    this.#waiting.clear();
+    this.#asked.clear();
   }
 
   #create(id: number, request: OpenRequest, handler: StreamHandler | undefined): StreamCore {
@@ -178,13 +187,4 @@ export class StreamTable {
     this.#streams.set(id, stream);
     return stream;
   }
-}
-
-function takeExpired(queue: DeadlineQueue<StreamCore>, now: number): StreamCore[] {
-  const expired: StreamCore[] = [];
-  while (queue.deadline <= now) {
-    const stream = queue.shift();
-    if (stream !== undefined) expired.push(stream);
-  }
-  return expired;
 }

@@ -65,6 +65,11 @@ describe("parseBoundedJson", () => {
     expect(parse(`{"a":"${"[{".repeat(100)}"}`)).toBeDefined();
   });
 
+  test("counts depth and not brackets: what is closed again is no depth", () => {
+    const wide = `{"a":[${Array(60).fill('{"b":[]}').join(",")}],"c":{}}`;
+    expect(parse(wide)).toEqual(JSON.parse(wide));
+  });
+
   test("takes 256 separators and refuses 257", () => {
     const list = (n: number) => `{"a":[${Array(n).fill(0).join(",")}]}`;
     expect(parse(list(256))).toBeDefined(); // one colon and 255 commas
@@ -201,9 +206,12 @@ describe("JsonReader", () => {
     },
   );
 
-  test.each(["\\u202a", "\\u202e", "\\u2066", "\\u2069"])("string refuses the bidi control %s", (escaped) => {
-    expect(() => reader(`{"s":"a${escaped}"}`).string("s", 0, 50)).toThrow("without control characters");
-  });
+  test.each(["\\u200e", "\\u200f", "\\u202a", "\\u202e", "\\u2066", "\\u2069"])(
+    "string refuses the bidi control %s",
+    (escaped) => {
+      expect(() => reader(`{"s":"a${escaped}"}`).string("s", 0, 50)).toThrow("without control characters");
+    },
+  );
 
   test("matching wants the whole string to match", () => {
     const pattern = /^[0-9a-f]{4}$/;

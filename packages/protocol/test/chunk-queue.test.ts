@@ -59,6 +59,22 @@ describe("ChunkQueue", () => {
     expect(chunk?.buffer.byteLength).toBe(1);
   });
 
+  test("a small chunk in an empty queue costs its own size, every time", () => {
+    const queue = new ChunkQueue();
+    for (let i = 0; i < 3; i += 1) {
+      queue.push(Uint8Array.of(i));
+      queue.push(Uint8Array.of(i, i));
+      expect(take(queue, 3)).toEqual([i, i, i]);
+      queue.push(pattern(5));
+      const [alone] = queue.takeAll();
+      expect(alone?.buffer.byteLength).toBe(5);
+      queue.push(pattern(7));
+      take(queue, 7);
+    }
+    queue.push(pattern(9));
+    expect(queue.takeAll()[0]?.buffer.byteLength).toBe(9);
+  });
+
   test("small chunks are gathered also when the queue is read in between", () => {
     const queue = new ChunkQueue();
     queue.push(pattern(10));

@@ -99,6 +99,26 @@ describe("Flight", () => {
     expect(flight.pathBytes).toBeCloseTo(100_000);
   });
 
+  test("on a fast path each ack may empty the flight: the short gaps belong to the sample", () => {
+    const flight = new Flight(1, CEILING);
+    flight.measuredRtt(5);
+    for (let now = 0; now < 100; now += 2) {
+      flight.sent(1000, now);
+      flight.acked(1000, now + 1); // and nothing is in flight for 1 ms
+    }
+    expect(flight.bytes).toBe(0);
+    expect(flight.pathBytes / 5).toBeGreaterThan(400);
+    expect(flight.pathBytes / 5).toBeLessThan(700);
+  });
+
+  test("a new round trip counts at once for the rates already known", () => {
+    const flight = new Flight(1, CEILING);
+    flight.measuredRtt(100);
+    run(flight, 1000, 1000);
+    flight.measuredRtt(10);
+    expect(flight.limit).toBeCloseTo(2 * 1000 * 10);
+  });
+
   test("a new transport starts with nothing in flight and nothing known", () => {
     const flight = new Flight(FLOOR, CEILING);
     flight.measuredRtt(100);

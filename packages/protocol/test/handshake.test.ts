@@ -102,13 +102,16 @@ describe("encoding and decoding", () => {
         .string({ unit: "grapheme", minLength: min, maxLength: 20 })
         .filter(
           (s) =>
-            s.length >= min && s.length <= max && !/[\p{Cc}\u2028\u2029\u202a-\u202e\u2066-\u2069]/u.test(s),
+            s.length >= min &&
+            s.length <= max &&
+            !/[\p{Cc}\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]/u.test(s),
         );
     const key = fc.stringMatching(/^[A-Za-z0-9_-]{43}$/);
     const hello = fc.record(
       {
         version: fc.constant(1),
         instance: fc.stringMatching(/^[0-9a-f]{32}$/),
+        attempt: fc.nat({ max: Number.MAX_SAFE_INTEGER }),
         name: text(1, 255),
         agent: text(0, 255),
         limits: fc.record({
@@ -156,6 +159,7 @@ describe("the bounds of each key", () => {
     ],
     ["hello", "name", ["a", "é".repeat(255)], ["", "a".repeat(256), "a\nb", "\u202e", 1, null, undefined]],
     ["hello", "agent", ["", "a".repeat(255)], ["a".repeat(256), "\u001b[2J", 1, undefined]],
+    ["hello", "attempt", [undefined, 0, MAX], [-1, MAX + 1, 0.5, null, "1"]],
     ["hello", "limits", [], [null, [], "x", undefined]],
     ["hello", "limits.maxStreams", [1, 2 ** 24], [0, 2 ** 24 + 1, 1.5, "1", null, undefined]],
     ["hello", "limits.maxPendingOpens", [1, 2 ** 24], [0, 2 ** 24 + 1, undefined]],

@@ -127,6 +127,17 @@ describe("numbers", () => {
     expect(leaving(lone)).toBe("PING");
   });
 
+  test("what the handshake of a resume acknowledges is freed, and cannot be asked for again", () => {
+    const lone = new LoneSession();
+    for (let i = 0; i < 5; i += 1) lone.session.note(`${i}`);
+    lone.takeMessages();
+    lone.detach();
+    lone.attach(4);
+    expect(lone.session.counters.replayBytes).toBe(replayCost(2));
+    lone.detach();
+    expect([3, 4, 5, 6].map((n) => lone.session.canResume(n))).toEqual([false, true, true, false]);
+  });
+
   test("nothing is numbered while detached", () => {
     const lone = new LoneSession();
     lone.takeMessages();
@@ -303,9 +314,24 @@ describe("a full flight", () => {
 
 describe("what does not fit", () => {
   // The driver takes frames in a callback of its event loop: an exception there ends the process.
-  test.fails("an open with a text too long fails where it is asked for, not in nextFrame", () => {
+  test("an open with a text too long fails where it is asked for, not in nextFrame", () => {
     const lone = new LoneSession();
     expect(() => lone.open({ kind: "tcp", target: "x".repeat(513) })).toThrow();
     expect(() => lone.takeMessages()).not.toThrow();
+    expect(lone.open().stream.id).toBe(1); // and it uses up nothing
+    expect(lone.session.streams).toBe(1);
+  });
+
+  // What a visitor says (a host name) or a user (a target) must not make an honest end break a rule.
+  test.each([
+    ["a host of an open", (lone: LoneSession) => lone.open({ kind: "tcp", host: "a\nb" })],
+    ["a target of an open", (lone: LoneSession) => lone.open({ kind: "tcp", target: "tcp://\u202ea:1" })],
+    ["a name of a tunnel", (lone: LoneSession) => lone.session.requestTunnel("tcp://a:1", "a\u0000")],
+  ])("%s that the peer would take for a violation is refused here, and never sent", (_, ask) => {
+    const lone = new LoneSession();
+    expect(() => ask(lone)).toThrow();
+    const peer = new LoneSession({ role: "server" });
+    peer.give(...lone.takeMessages());
+    expect(peer.endedBecause).toBeUndefined();
   });
 });

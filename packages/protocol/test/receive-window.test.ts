@@ -215,10 +215,14 @@ describe("the budget", () => {
     expect(budget.used).toBe(248 * KiB);
   });
 
-  test("under pressure gives what is left", () => {
-    const { window, budget } = newWindow(50 * KiB);
-    expect(lifted(window)).toBe((8 + 8 + 50) * KiB);
-    expect(budget.free).toBe(0);
+  test("under pressure gives one stream a quarter of what is free, so that later ones find something", () => {
+    const budget = new ReceiveBudget(64 * KiB);
+    const streams = Array.from({ length: 20 }, () => new ReceiveWindow(OPTIONS, budget));
+    const gains = streams.map((window) => lifted(window) - 16 * KiB);
+    expect(gains.slice(0, 3)).toEqual([16 * KiB, 12 * KiB, 9 * KiB]);
+    for (const gain of gains) expect(gain).toBeGreaterThanOrEqual(0);
+    expect(budget.used).toBe(gains.reduce((sum, gain) => sum + gain, 0));
+    expect(budget.used).toBeLessThanOrEqual(64 * KiB);
   });
 
   test("that is used up leaves the initial window, and that keeps a stream moving", () => {

@@ -30,6 +30,14 @@ describe("ReplayBuffer", () => {
     expect(() => buffer.frameAt(4)).toThrow(RangeError);
   });
 
+  test("a frame that stands in a larger block of memory costs that block, and an ack gives all of it back", () => {
+    const buffer = new ReplayBuffer();
+    buffer.push(new Uint8Array(1000).subarray(0, 600));
+    expect(buffer.cost).toBe(1000 + FRAME_OVERHEAD_BYTES);
+    expect(buffer.ackThrough(1)).toBe(1000 + FRAME_OVERHEAD_BYTES);
+    expect(buffer.cost).toBe(0);
+  });
+
   test("an ack again, or an older one, frees nothing", () => {
     const buffer = new ReplayBuffer();
     buffer.push(frame(1));

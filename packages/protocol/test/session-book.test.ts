@@ -78,10 +78,34 @@ describe("a HELLO without a session", () => {
     });
   });
 
-  test("of the same process displaces its own session once that was proven", () => {
+  test("of the same client replaces its own session also when that was proven: it lost it, nobody took it", () => {
     book.add(record("s1"));
     book.markProven("s1");
-    expect(book.decide(hello(), "alice", 0)).toMatchObject({ displaces: { id: "s1" }, cause: "displaced" });
+    expect(book.decide(hello(), "alice", 0)).toMatchObject({
+      displaces: { id: "s1" },
+      cause: "never_welcomed",
+    });
+  });
+
+  test("of the same client that was overtaken by a later one changes nothing", () => {
+    book.add(record("s1"), 5);
+    expect(book.decide(hello({ attempt: 4 }), "alice", 0)).toEqual({ kind: "reject", code: "stale_attempt" });
+    expect(book.decide(hello(), "alice", 0)).toEqual({ kind: "reject", code: "stale_attempt" });
+    expect(book.decide(hello({ attempt: 6 }), "alice", 0)).toMatchObject({ kind: "create" });
+    expect(book.records()).toEqual([record("s1")]);
+  });
+
+  test("of the same client is overtaken by a resume as well", () => {
+    book.add(record("s1"), 5);
+    expect(book.decide(resume("s1", 5), "alice", 0)).toMatchObject({ code: "stale_attempt" });
+    expect(book.decide(resume("s1", 9), "alice", 0)).toMatchObject({ kind: "resume" });
+    expect(book.decide(hello({ attempt: 8 }), "alice", 0)).toMatchObject({ code: "stale_attempt" });
+  });
+
+  test("of another client is not measured by the attempts of the one that it displaces", () => {
+    book.add(record("s1"), 5);
+    const other = hello({ instance: "f".repeat(32), attempt: 1 });
+    expect(book.decide(other, "alice", 0)).toMatchObject({ kind: "create", cause: "displaced" });
   });
 
   test("disturbs nobody with another name, or of another owner", () => {

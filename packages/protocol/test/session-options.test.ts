@@ -15,7 +15,7 @@ const BOUNDS: Readonly<Record<Name, readonly [number, number]>> = {
   maxWindowBytes: [1, 1_073_741_824],
   receiveBudgetBytes: [0, 1_099_511_627_776],
   replayLimitBytes: [1024, 1_099_511_627_776],
-  replayReserveBytes: [1024, 1_099_511_627_776],
+  replayReserveBytes: [2048, 1_099_511_627_776],
   writeHighWaterBytes: [1, 1_073_741_824],
   maxPayloadBytes: [1, 65_536],
   graceMs: [0, 2_147_483_647],

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { encodeAccept, encodeEnd, encodeOpen, encodeRefuse, encodeReset } from "../src/frame.ts";
 import { LoneSession } from "./support/lone-session.ts";
+import { RecordingHandler } from "./support/recording-handler.ts";
 
 const tcp = { kind: "tcp" } as const;
 
@@ -69,7 +70,7 @@ describe("the peer's limits", () => {
   });
 
   // Otherwise it waits for the next output of another cause: the ack that is due in 25 ms.
-  test.fails.each([
+  test.each([
     ["an answer", { maxPendingOpens: 1 }, [encodeAccept(1)]],
     ["the peer's END", { maxStreams: 1 }, [encodeAccept(1), encodeEnd(1, 0)]],
   ])("the driver is told that an OPEN may leave when %s made room", (_, peerLimits, messages) => {
@@ -129,6 +130,23 @@ describe("this side's limits", () => {
     lone.offer(5);
     expect(lone.endedBecause).toBeUndefined();
     lone.give(encodeOpen(7, tcp));
+    expect(lone.endedBecause).toBe("limit_exceeded");
+  });
+
+  test.each([
+    ["refused, then reset by the opener", "refuse"],
+    ["accepted, then reset by the opener", "accept"],
+    ["never answered, but reset by the opener", ""],
+  ])("pending opens: a stream that was %s makes room for one, not for two", (_, answer) => {
+    const lone = new LoneSession({ role: "server", options: { maxPendingOpens: 1 } });
+    const incoming = lone.offer(1);
+    if (answer === "refuse") incoming.refuse("target_refused");
+    if (answer === "accept") incoming.accept(new RecordingHandler());
+    lone.takeMessages();
+    lone.give(encodeReset(1, "cancelled"));
+    lone.takeMessages();
+    lone.offer(3);
+    lone.give(encodeOpen(5, tcp));
     expect(lone.endedBecause).toBe("limit_exceeded");
   });
 

@@ -70,7 +70,7 @@ export const MUTANTS: readonly Mutant[] = [
     bug: "data of a stream that was reset still leaves",
     file: "src/stream-core.ts",
     edits: [
-      { find: "    this.#queue.clear();\n    this.#held = [];", replace: "    this.#held = [];" },
+      { find: "    this.#queue.clear();\n    this.#held.clear();", replace: "    this.#held.clear();" },
       {
         find: 'const open = this.#sending === "open" || this.#sending === "ending";',
         replace: 'const open = this.#sending !== "ended";',
@@ -106,8 +106,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: "src/stream-table.ts",
     edits: [
       {
-        find: "(stream) => stream.isWaiting && !stream.isDeaf",
-        replace: "(stream) => stream.isWaiting",
+        find: "    this.#streams.delete(stream.id);\n    this.#waiting.delete(stream);",
+        replace: "    this.#streams.delete(stream.id);",
       },
     ],
   },
@@ -191,8 +191,8 @@ export const MUTANTS: readonly Mutant[] = [
         replace: "",
       },
       {
-        find: "const affordable = base + this.#reserved + Math.max(0, this.#budget.free);",
-        replace: "const affordable = base + Math.max(0, this.#budget.free);",
+        find: "const affordable = base + Math.floor((this.#reserved + Math.max(0, this.#budget.free)) / SHARE);",
+        replace: "const affordable = base + Math.max(0, this.#budget.free) / SHARE;",
       },
     ],
   },

@@ -124,6 +124,10 @@ export class SimStream implements StreamHandler {
     if (!this.sawEnd || !this.hasEnded)
       throw new Error(`connection ${this.connection}: finished before both ends`);
     this.ending = "finished";
+    if (this.unconsumed === 0 || this.connection % 3 !== 0) return;
+    // Its reader goes away without taking the rest: what was promised for that must become free all the same.
+    this.unconsumed = 0;
+    this.stream?.reset("connection_reset");
   }
 }
 

@@ -127,7 +127,7 @@ export class World {
       // One byte a round trip is legal and takes for ever: no budget at all only where the initial window is something.
       receiveBudgetBytes: r.pick([initialWindowBytes < 64 ? 2_000 : 0, 300, 10_000]),
       replayLimitBytes: r.pick([1_024, 2_000, 20_000]),
-      replayReserveBytes: r.pick([1_024, 3_000]),
+      replayReserveBytes: r.pick([2_048, 3_000]),
       writeHighWaterBytes: r.pick([50, 1_000]),
       maxPayloadBytes: r.pick([16, 200, 65_536]),
       graceMs: this.#graceMs,

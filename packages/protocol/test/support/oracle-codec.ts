@@ -201,7 +201,9 @@ function readNumberField(value: Uint8Array): number {
 
 function readTextField(value: Uint8Array): string {
   if (value.length > 512) throw new OracleRefusal("bad_frame");
-  return readText(value);
+  const text = readText(value);
+  if (!isPlain(text)) throw new OracleRefusal("bad_frame");
+  return text;
 }
 
 function readText(value: Uint8Array): string {
@@ -210,6 +212,22 @@ function readText(value: Uint8Array): string {
   } catch {
     throw new OracleRefusal("bad_frame");
   }
+}
+
+/** "Plain text" in the sense of section 3. */
+export function isPlain(text: string): boolean {
+  const excluded = [
+    [0x00, 0x1f],
+    [0x7f, 0x9f],
+    [0x200e, 0x200f],
+    [0x2028, 0x2029],
+    [0x202a, 0x202e],
+    [0x2066, 0x2069],
+  ] as const;
+  return [...text].every((character) => {
+    const c = character.codePointAt(0) as number;
+    return excluded.every(([from, to]) => c < from || c > to);
+  });
 }
 
 function asOpen({ streamId, kind, type: _, ...fields }: Record<string, unknown>): Frame {
