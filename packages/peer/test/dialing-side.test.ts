@@ -115,19 +115,20 @@ describe("DialingSide", () => {
   test("an opener that opens and resets streams to fresh names asks the resolver for 32 of them", async () => {
     const asked: string[] = [];
     const { client, server, dialing } = await setUp({ lookup: (host) => void asked.push(host) });
-    let names = 0;
-    const refused = new Deferred();
-    server.onStream = (incoming) => {
-      incoming.refuse = () => {
-        if (names === 200) refused.resolve();
+    for (let name = 0; name < 100; name += 1) {
+      const [arrived, refused] = [new Deferred(), new Deferred<string>()];
+      server.onStream = (incoming) => {
+        incoming.refuse = (code) => refused.resolve(code);
+        dialing.answer(incoming, { kind: "dial", endpoint: parseEndpoint(`n${name}.example:80`) });
+        arrived.resolve();
       };
-      names += 1;
-      dialing.answer(incoming, { kind: "dial", endpoint: parseEndpoint(`n${names}.example:80`) });
-    };
-    for (let i = 0; i < 200; i += 1) open(client).stream.reset("cancelled");
-    await refused.promise;
-    expect(names).toBe(200);
+      const { stream } = open(client);
+      await arrived.promise;
+      stream.reset("cancelled");
+      expect(await refused.promise).toBe("cancelled");
+    }
     expect(asked).toHaveLength(32);
+    expect(dialing.stats()).toMatchObject({ dialing: 0, refused: 100 });
   });
 
   test("cancelDials stops what is under way and leaves connections alone", async () => {

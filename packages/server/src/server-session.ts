@@ -6,6 +6,7 @@ import {
   ListeningTunnel,
   type ListeningTunnelStats,
   type Logger,
+  LookupShare,
   type TunnelRequest,
 } from "@culvert/peer";
 import { CulvertError, type ErrorCode, formatEndpoint, type IncomingStream } from "@culvert/protocol";
@@ -77,6 +78,8 @@ export class ServerSession {
 
   readonly #options: ServerSessionOptions;
   readonly #log: Logger;
+  /** What the client may make the resolver do at once, be it for targets or for listeners. */
+  readonly #lookupShare = new LookupShare();
   readonly #dialing: DialingSide;
   readonly #tunnels = new Map<number, TunnelSlot>();
   /** Listeners that are being opened, and that are being closed. */
@@ -92,7 +95,12 @@ export class ServerSession {
     this.agent = options.agent;
     const { dialTimeoutMs, lookup, logger } = options.options;
     this.#log = logger.child({ session: this.identity.id, client: this.identity.name });
-    this.#dialing = new DialingSide({ dialTimeoutMs, lookup, logger: this.#log });
+    this.#dialing = new DialingSide({
+      dialTimeoutMs,
+      lookup,
+      lookupShare: this.#lookupShare,
+      logger: this.#log,
+    });
     this.link.onStream = (incoming) => this.#answer(incoming);
     this.link.onTunnelRequest = (request) => {
       const opening = this.#listen(request).finally(() => this.#opening.delete(opening));
@@ -223,6 +231,7 @@ export class ServerSession {
       listen: verdict.endpoint,
       request: { tunnelId },
       link: this.link,
+      lookupShare: this.#lookupShare,
       logger,
     });
   }
