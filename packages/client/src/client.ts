@@ -57,8 +57,6 @@ export class Client {
   readonly #options: ResolvedClientOptions;
   readonly #listeners = new Listeners<ClientEvent>();
   readonly #state: ClientStateCell;
-  /** Random id of this object: tells the server that a second HELLO is a repetition and not another client. */
-  readonly #instance = newInstanceId();
   #run: Run | undefined;
   #closed = new Deferred<CulvertError | undefined>();
 
@@ -147,7 +145,9 @@ export class Client {
     }
     if (run.closing !== undefined) return;
     run.loop = new SessionLoop(
-      { ...this.#options, instance: this.#instance },
+      // Of this run: tells the server that a second HELLO is a repetition and not another client. The numbers of the
+      // attempts begin anew with it.
+      { ...this.#options, instance: newInstanceId() },
       {
         onSession: (link) => this.#adopt(run, link),
         onOpen: (link, resumed) => this.#opened(run, link, resumed),

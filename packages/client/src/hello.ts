@@ -5,12 +5,14 @@ import type { ResolvedClientOptions } from "./client-options.ts";
 export function helloOf(
   { session, name, agent }: Pick<ResolvedClientOptions, "session" | "name" | "agent">,
   instance: string,
+  attempt: number,
   resume: Resume | undefined,
 ): Hello {
   const { maxStreams, maxPendingOpens, maxTunnels, initialWindowBytes, replayLimitBytes } = session;
   return {
     version: PROTOCOL_VERSION,
     instance,
+    attempt,
     name,
     agent,
     limits: { maxStreams, maxPendingOpens, maxTunnels, initialWindowBytes, replayLimitBytes },

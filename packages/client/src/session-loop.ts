@@ -185,7 +185,7 @@ export class SessionLoop {
       return;
     }
     const session = this.#session;
-    const hello = helloOf(this.#options, this.#options.instance, session?.resume(plan.attempt));
+    const hello = helloOf(this.#options, this.#options.instance, plan.attempt, session?.resume(plan.attempt));
     const exchange = new HelloExchange(transport, hello, plan.timeoutMs, {
       onWelcome: (welcome) => this.#welcomed(welcome, session, transport, plan),
       onReject: (reject) => this.#rejected(reject, session, transport, plan),

@@ -156,7 +156,7 @@ export class Admission {
     });
     link.onProven = () => this.#book.markProven(id);
     handshake.welcome(this.#welcome(id, 0, secret));
-    this.#book.add({ ...identity, instance: hello.instance, secret, link: session });
+    this.#book.add({ ...identity, instance: hello.instance, secret, link: session }, hello.attempt);
     this.#attach(arrival, session, 0);
   }
 
