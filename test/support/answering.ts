@@ -1,0 +1,30 @@
+import type { Answer, Question } from "./forked.ts";
+
+/** What a forked process offers, by name. */
+export type Offers = Readonly<Record<string, (argument: never) => unknown>>;
+
+/** Answers questions in a process that `Forked` started, until its parent lets go of it. */
+export function answering(offers: Offers): void {
+  process.on("message", async (question: Question) => {
+    const { id, method, argument } = question;
+    let answer: Answer;
+    try {
+      const offer = offers[method] as ((argument: unknown) => unknown) | undefined;
+      if (offer === undefined) throw new Error("nothing of that name is offered");
+      answer = { id, value: await offer(argument) };
+    } catch (error) {
+      answer = { id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+    }
+    process.send?.(answer);
+  });
+}
+
+/** The options that it was started with. */
+export function givenOptions<T>(): T {
+  return JSON.parse(process.argv[2] ?? "{}") as T;
+}
+
+/** Does nothing, and lets nothing else be done, for `ms`. */
+export function block(ms: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+}
