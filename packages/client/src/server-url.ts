@@ -42,6 +42,11 @@ export function parseServerUrl(text: unknown, what = "server"): URL {
   return url;
 }
 
+/** Is it the same server, and the same endpoint of it? The query is not looked at: it may change with every dial. */
+export function isSameServer(a: URL, b: URL): boolean {
+  return a.origin === b.origin && a.pathname === b.pathname;
+}
+
 /** The address without its query, for logs and errors. */
 export function shownUrl(url: URL): string {
   return `${url.protocol}//${url.host}${url.pathname}`;

@@ -9,7 +9,7 @@ import { helloOf } from "./hello.ts";
 import { HelloExchange } from "./hello-exchange.ts";
 import { Redial } from "./redial.ts";
 import { isSessionGone, mustStayAway } from "./refusal.ts";
-import { shownUrl } from "./server-url.ts";
+import { isSameServer, shownUrl } from "./server-url.ts";
 
 export interface SessionLoopOptions extends ResolvedClientOptions {
   /** Random id of this client object, 32 hex digits. */
@@ -184,7 +184,18 @@ export class SessionLoop {
       this.#settle(transport);
       return;
     }
-    const session = this.#session;
+    // Whoever is shown the proof of a resume could use it himself where the session is. Only the server that gave the
+    // session sees one; any other is asked for a new session, and the old one is lost if it says yes.
+    const isHome = this.#session !== undefined && isSameServer(this.#session.url, plan.url);
+    const session = isHome ? this.#session : undefined;
+    if (session === undefined && this.#phase === "closing") {
+      this.#settle(transport);
+      this.#dialFailed(
+        new CulvertError("connect_failed", `${shownUrl(plan.url)} does not have the session`),
+        plan,
+      );
+      return;
+    }
     const hello = helloOf(this.#options, this.#options.instance, plan.attempt, session?.resume(plan.attempt));
     const exchange = new HelloExchange(transport, hello, plan.timeoutMs, {
       onWelcome: (welcome) => this.#welcomed(welcome, session, transport, plan),
@@ -220,6 +231,10 @@ export class SessionLoop {
       this.#settle(transport);
       return;
     }
+    const former = this.#session;
+    former?.link.fail(
+      new CulvertError("session_lost", `${shownUrl(plan.url)} is not the server that has it: ${former.id}`),
+    );
     const { session: options, graceMs: mostGraceMs } = this.#options;
     const graceMs = Math.min(welcome.graceMs, mostGraceMs ?? Number.POSITIVE_INFINITY);
     const log = this.#log.child({ session: welcome.session });

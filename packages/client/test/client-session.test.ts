@@ -63,7 +63,7 @@ describe("a lost transport", () => {
     expect(other.arrivals).toHaveLength(0);
   });
 
-  it("is resumed elsewhere after a while: a server that is gone for good costs the session, not the client", async () => {
+  it("is followed by a new session elsewhere after a while: a server that is gone costs the session, not the client", async () => {
     const server = await ScriptedServer.start();
     const other = await ScriptedServer.start();
     const { client, reaches, states } = watchedClient({
@@ -75,6 +75,8 @@ describe("a lost transport", () => {
     await reaches("detached");
     await reaches("open");
     expect(client.stats().session?.server).toBe(other.url);
+    // Who is shown the proof of a resume can use it, so no other server ever sees one.
+    expect(other.arrivals.map(({ hello }) => hello.resume)).toEqual([undefined]);
     expect(states.map(({ current, cause }) => [current, cause?.code])).toEqual([
       ["connecting", undefined],
       ["open", undefined],
@@ -82,6 +84,51 @@ describe("a lost transport", () => {
       ["connecting", "session_lost"],
       ["open", undefined],
     ]);
+  });
+
+  it("shows the proof of a resume to no other server, and keeps the session while that one gives no new one", async () => {
+    const server = await ScriptedServer.start();
+    const other = await ScriptedServer.start();
+    for (let i = 0; i < 3; i += 1) other.answers.push(refuse({ code: "session_limit" }));
+    const { client, reaches } = watchedClient({
+      server: [server.url, other.url],
+      retry: { ...QUICK, stickyMs: 0 },
+    });
+    await client.start();
+    const stream = client.dial("a:1");
+    await echoed(stream, "before");
+    await server.hide();
+    await reaches("detached");
+    await other.until(() => other.arrivals.length === 3);
+    await server.listen();
+    expect(await echoed(stream, "after")).toBe("after");
+    expect(client.stats()).toMatchObject({ sessions: 1, session: { server: server.url } });
+    expect(other.arrivals.flatMap(({ hello }) => hello.resume ?? [])).toEqual([]);
+  });
+
+  it("is resumed at the server that a redirect led to", async () => {
+    const [here, there] = [await ScriptedServer.start(), await ScriptedServer.start()];
+    here.answers.push(refuse({ code: "session_limit", redirect: there.url }));
+    const { client, reaches } = watchedClient({ server: here.url });
+    await client.start();
+    there.cut();
+    await reaches("detached");
+    await reaches("open");
+    expect(there.arrivals.map(({ hello }) => hello.resume?.session)).toEqual([undefined, there.session.id]);
+    expect(here.arrivals).toHaveLength(1);
+  });
+
+  it("is not resumed where a redirect leads to: the session is lost there", async () => {
+    const [here, there] = [await ScriptedServer.start(), await ScriptedServer.start()];
+    const { client, reaches, states } = watchedClient({ server: here.url });
+    await client.start();
+    here.answers.push(refuse({ code: "shutting_down", redirect: there.url }));
+    here.cut();
+    await reaches("detached");
+    await reaches("open");
+    expect(client.stats().session?.server).toBe(there.url);
+    expect(there.arrivals.map(({ hello }) => hello.resume)).toEqual([undefined]);
+    expect(states.at(-2)?.cause?.code).toBe("session_lost");
   });
 
   it("is told to a function that names servers", async () => {
@@ -335,6 +382,24 @@ describe("close", () => {
     await server.until(() => link.state === "ended");
     expect(server.arrivals.at(-1)?.hello.resume?.session).toBe(server.session.id);
     expect(client.state).toBe("closed");
+  });
+
+  it("while detached does not make a session elsewhere", async () => {
+    const server = await ScriptedServer.start();
+    const other = await ScriptedServer.start();
+    const { client, reaches } = watchedClient({
+      server: [server.url, other.url],
+      retry: { ...NEVER, stickyMs: 0 },
+      random: () => 0.9,
+    });
+    await client.start();
+    const { link } = server.session;
+    await server.hide();
+    await reaches("detached");
+    await expect.poll(() => client.stats().dials).toBeGreaterThanOrEqual(2);
+    await client.close();
+    expect(other.arrivals).toEqual([]);
+    expect(link.state).toBe("detached");
   });
 
   it("while detached from a server that is gone ends after a moment", async () => {
