@@ -7,7 +7,15 @@ import {
   type Logger,
   TunnelStream,
 } from "@culvert/peer";
-import { CulvertError, type Endpoint, ERRORS, type ErrorCode, type IncomingStream } from "@culvert/protocol";
+import {
+  CulvertError,
+  type Endpoint,
+  ERRORS,
+  type ErrorCode,
+  formatEndpoint,
+  type IncomingStream,
+  parseEndpoint,
+} from "@culvert/protocol";
 import { ladderDelay } from "./backoff.ts";
 import { Deferred } from "./deferred.ts";
 import { pause } from "./pause.ts";
@@ -63,7 +71,7 @@ export class ListenTunnel extends Tunnel {
   #state: ListenState = { name: "waiting" };
   /** Refusals in a row. */
   #refusals = 0;
-  /** With listen port 0: what it was the last time. */
+  /** With listen port 0: the address with the port that it had the last time. */
   #former: string | undefined;
   #closing: Promise<void> | undefined;
 
@@ -130,13 +138,31 @@ export class ListenTunnel extends Tunnel {
     return "link" in this.#state ? this.#state.link : undefined;
   }
 
-  #ready(link: Link, tunnelId: number, gone: AbortSignal, address: string): void {
+  #ready(link: Link, tunnelId: number, gone: AbortSignal, listening: string): void {
+    const address = addressOf(this.spec.listen, listening);
+    if (address === undefined) {
+      this.#violated(link, listening);
+      return;
+    }
     this.#refusals = 0;
     this.#state = { name: "ready", link, tunnelId, gone, address };
     if (this.spec.listen.scheme === "tcp" && this.spec.listen.port === 0) this.#former = address;
     this.#log.info({ address }, "the server listens");
     this.#firstAnswer.resolve();
     this.tell({ type: "ready", address });
+  }
+
+  /** The server says that it listens where nobody asked it to, or nowhere. */
+  #violated(link: Link, listening: string): void {
+    const cause = new CulvertError("bad_address", `the server's answer ${JSON.stringify(listening)}`);
+    this.#state = { name: "failed", link, timer: undefined };
+    this.#log.error(
+      { listen: this.listen, code: cause.code, reason: cause.message },
+      "the server cannot listen",
+    );
+    this.#firstAnswer.resolve();
+    this.tell({ type: "failed", cause, retryInMs: undefined });
+    link.close("bad_frame");
   }
 
   /** The server does not listen, or no longer. */
@@ -223,6 +249,23 @@ const PORT_TAKEN: ReadonlySet<ErrorCode> = new Set([
   "address_forbidden",
   "bind_failed",
 ]);
+
+/**
+ * Where a server listens that was asked to at `asked` and says `listening`; undefined when that cannot be. Only a port is
+ * the server's to say: what it says is shown to people, and asked of whatever server the next session is with.
+ */
+function addressOf(asked: Endpoint, listening: string): string | undefined {
+  let said: Endpoint;
+  try {
+    said = parseEndpoint(listening);
+  } catch {
+    return undefined;
+  }
+  if (asked.scheme === "tcp" && said.scheme === "tcp") {
+    return said.port === 0 ? undefined : formatEndpoint({ ...asked, port: said.port });
+  }
+  return asked.scheme === said.scheme ? formatEndpoint(asked) : undefined;
+}
 
 function dialTo(endpoint: Endpoint): DialDecision {
   return { kind: "dial", endpoint };

@@ -41,7 +41,7 @@ export abstract class Tunnel {
   }
 
   abstract get state(): TunnelState;
-  /** Where it really listens, with the real port; undefined while nobody does. */
+  /** Where it listens, with the real port; undefined while nobody does. For LISTEN, the host as it was asked for. */
   abstract get address(): string | undefined;
   abstract stats(): ListeningTunnelStats | DialingStats;
   /**

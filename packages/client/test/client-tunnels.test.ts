@@ -144,6 +144,62 @@ describe("a LISTEN tunnel", () => {
     expect(told).toEqual(["address_in_use", "bind_failed", "ready"]);
   });
 
+  it.each([
+    ["0", "tcp://0.0.0.0:8022", "tcp://127.0.0.1:8022"],
+    ["80", "tcp://203.0.113.9:81", "tcp://127.0.0.1:81"],
+    ["localhost:0", "tcp://[::1]:8022", "tcp://localhost:8022"],
+    ["unix:///run/a.sock", "unix:///run/b.sock", "unix:///run/a.sock"],
+  ])(
+    "at %s of a server that says %s listens at %s: only the port is the server's to say",
+    async (listen, said, address) => {
+      const server = await ScriptedServer.start();
+      server.onTunnel = (request) => request.ready(said);
+      const { client } = watchedClient({ server: server.url, mode: LISTEN, listen, connect: "a:1" });
+      const told = new Promise((resolve) => client.on("tunnel", ({ event }) => resolve(event)));
+      await client.start();
+      expect(await told).toEqual({ type: "ready", address });
+      expect(client.tunnels[0]?.address).toBe(address);
+      // Another server is not asked for an address that this one made up.
+      await server.stop();
+      await server.listen();
+      await server.until(() => server.sessions.length === 1 && server.session.tunnels.length === 1);
+      const port = address.endsWith(":8022") ? 8022 : 80;
+      const asked = listen.startsWith("unix") ? address : address.replace(/\d+$/, String(port));
+      expect(server.session.tunnels[0]?.listen).toBe(asked);
+    },
+  );
+
+  it.each([
+    ["0", "tcp://127.0.0.1:0"],
+    ["0", "tcp://127.0.0.1:70000"],
+    ["0", "unix:///run/a.sock"],
+    ["0", "culvert client connected to wss://forged"],
+    ["unix:///run/a.sock", "tcp://127.0.0.1:80"],
+  ])("at %s of a server that says %s fails, and ends the session", async (listen, said) => {
+    const server = await ScriptedServer.start();
+    server.onTunnel = (request) => request.ready(said);
+    const { client, reaches, states } = watchedClient({
+      server: server.url,
+      mode: LISTEN,
+      listen,
+      connect: "a:1",
+      retry: { ...QUICK, baseMs: 3_600_000, capMs: 3_600_000 },
+    });
+    const told = new Promise((resolve) => client.on("tunnel", ({ event }) => resolve(event)));
+    const started = client.start();
+    expect(await told).toMatchObject({
+      type: "failed",
+      cause: { code: "bad_address" },
+      retryInMs: undefined,
+    });
+    const { link } = server.session;
+    await reaches("connecting");
+    expect(states.at(-1)?.cause?.code).toBe("bad_frame");
+    await server.until(() => link.state === "ended");
+    expect(client.tunnels[0]?.address).toBeUndefined();
+    await started;
+  });
+
   it("that the policy forbids is not asked for again on the same session", async () => {
     const server = await ScriptedServer.start();
     server.onTunnel = (request) => request.closed("forbidden");
