@@ -84,7 +84,8 @@ export class Liveness {
   /** Marks a due ping, and says whether the transport is to be given up. */
   check(now: number, inFlight: boolean): ErrorCode | undefined {
     if (!this.#attached) return undefined;
-    if (now >= this.#nextPing) this.#pingDue = true;
+    const isAskingLate = now >= this.#nextPing && !this.#pingDue;
+    if (isAskingLate) this.#pingDue = true;
     const silenceAt = this.#silenceAt();
     const stallAt = this.#stallAt(inFlight);
     const dueAt = Math.min(silenceAt, stallAt);
@@ -92,6 +93,11 @@ export class Liveness {
     // A loop that was late has bytes waiting in the kernel that it had no chance to read: read first, judge after.
     if (now - dueAt > LATE_MS && this.#judgeNotBefore < dueAt) {
       this.#judgeNotBefore = now + LATE_MS;
+      return undefined;
+    }
+    // It stood still when it should have pinged: the peer was silent because nobody asked. Ask now, and as after a sleep.
+    if (isAskingLate && now >= silenceAt) {
+      this.#judgeNotBefore = now + SUSPECT_MS;
       return undefined;
     }
     return now >= silenceAt ? "peer_silent" : "transport_stalled";

@@ -130,6 +130,26 @@ describe("silence", () => {
     expect(deadlines).toEqual([10_000, 20_000, 25_000]);
   });
 
+  test("of a peer that was not asked, because the loop stood still when the ping was due, is asked for first", () => {
+    const liveness = attached();
+    liveness.takePing(0);
+    liveness.heard(5);
+    // The ping of 10,000 was missed, and everything until a moment after the time-out.
+    expect(liveness.check(25_100, false)).toBeUndefined();
+    expect(liveness.pingDue).toBe(true);
+    liveness.takePing(25_100);
+    expect(liveness.check(30_099, false)).toBeUndefined();
+    expect(liveness.check(30_100, false)).toBe("peer_silent");
+  });
+
+  test("of a peer that was asked in vain is judged although the ping could not leave", () => {
+    const liveness = attached();
+    liveness.takePing(0);
+    expect(liveness.check(10_000, false)).toBeUndefined();
+    expect(liveness.pingDue).toBe(true);
+    expect(liveness.check(25_000, false)).toBe("peer_silent");
+  });
+
   test("a clock that comes late reads first: only a second look, a second later, kills", () => {
     const liveness = attached();
     expect(liveness.check(60_000, false)).toBeUndefined();
