@@ -1,0 +1,180 @@
+import { Client, LISTEN } from "@culvert/client";
+import type { ServerAddress } from "@culvert/server";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { until } from "../support/deadline.ts";
+import { Forked } from "../support/forked.ts";
+import { OpenHandles } from "../support/open-handles.ts";
+import { SeededSink } from "../support/seeded-sink.ts";
+import { SeededSource } from "../support/seeded-source.ts";
+import { Service } from "../support/service.ts";
+import { StateWatch } from "../support/state-watch.ts";
+import { MODES, QUICK_RETRY, TunnelFixture, urlOf } from "../support/tunnel-fixture.ts";
+import { WireEnd } from "../support/wire-end.ts";
+
+const ALERT = { pingIntervalMs: 50, silenceMs: 300 };
+
+let handles: OpenHandles;
+beforeEach(() => {
+  handles = new OpenHandles();
+});
+afterEach(() => handles.gone());
+
+/** The codes of the causes with which sessions of the server were detached, from now on. */
+function serverDetachments(fixture: TunnelFixture): (string | undefined)[] {
+  const codes: (string | undefined)[] = [];
+  fixture.server.on("session", ({ current, cause }) => {
+    if (current === "detached") codes.push(cause?.code);
+  });
+  return codes;
+}
+
+describe("silence", () => {
+  it("without any traffic is found by both sides, each by itself and not before its time", async () => {
+    await using fixture = await TunnelFixture.start({
+      seed: 1,
+      client: { session: ALERT },
+      server: { session: ALERT },
+    });
+    const codes = serverDetachments(fixture);
+    const since = performance.now();
+    fixture.proxy.pause();
+    await fixture.states.reaches("detached");
+    expect(performance.now() - since).toBeGreaterThan(ALERT.silenceMs - ALERT.pingIntervalMs * 1.2);
+    await until(() => codes.length > 0, "the server noticed");
+    expect(fixture.states.causes("detached")).toEqual(["peer_silent"]);
+    expect(codes[0]).toBe("peer_silent");
+    fixture.proxy.resume();
+    await fixture.states.reaches("open");
+    expect(fixture.sessions).toBe(1);
+  });
+
+  it("that ends in time is not even noticed", async () => {
+    const patient = { pingIntervalMs: 50, silenceMs: 5000 };
+    await using service = await Service.echo();
+    await using fixture = await TunnelFixture.start({
+      seed: 2,
+      client: { session: patient },
+      server: { session: patient },
+    });
+    const visitors = await Promise.all(
+      MODES.map(async (mode) => WireEnd.connect((await fixture.open(mode, service.address)).address)),
+    );
+    fixture.proxy.pause();
+    for (const { socket } of visitors) socket.write("into the silence");
+    await until(
+      () => (fixture.client.stats().session?.link.inFlightBytes ?? 0) > 0,
+      "something is under way",
+    );
+    fixture.proxy.resume();
+    for (const visitor of visitors) {
+      await visitor.read(16);
+      visitor.socket.destroy();
+    }
+    expect(fixture.states.path).toEqual(["connecting", "open"]);
+  });
+
+  it("of a client that is frozen is found by the server; woken, it goes on with its connections", async () => {
+    await using service = await Service.echo();
+    await using fixture = await TunnelFixture.prepare({ server: { session: ALERT } });
+    const { server } = fixture;
+    const codes = serverDetachments(fixture);
+    const tunnels = [{ mode: LISTEN, listen: "127.0.0.1:0", connect: service.address }];
+    await using frozen = Forked.start("client-process.ts", {
+      server: urlOf(server),
+      retry: QUICK_RETRY,
+      tunnels,
+    });
+    const [address] = await frozen.ask<string[]>("start");
+    const visitor = await WireEnd.connect(address);
+    expect(await visitor.ask("before")).toBe("before");
+    frozen.signal("SIGSTOP");
+    await until(() => codes.length > 0, "the server noticed");
+    expect(codes).toEqual(["peer_silent"]);
+    visitor.socket.write("meanwhile ");
+    frozen.signal("SIGCONT");
+    await visitor.read(16);
+    expect(await visitor.ask("after")).toBe("after");
+    expect(await frozen.ask("stats")).toMatchObject({ sessions: 1 });
+    visitor.socket.destroy();
+  });
+});
+
+describe("no false alarm", () => {
+  it("on an idle link, for many times the time-out", async () => {
+    await using fixture = await TunnelFixture.start({
+      seed: 3,
+      client: { session: ALERT },
+      server: { session: ALERT },
+    });
+    const received = (): number => fixture.client.stats().session?.link.framesReceived ?? 0;
+    const before = received();
+    // Pings of both sides and their pongs, nothing else: 100 of them are 2.5 s, eight times the time-out.
+    await until(() => received() > before + 100, "100 frames of keepalive");
+    expect(fixture.states.path).toEqual(["connecting", "open"]);
+    expect(fixture.client.stats().session?.link.rttMs).toBeGreaterThan(0);
+    expect(fixture.server.sessions()[0]?.link.rttMs).toBeGreaterThan(0);
+  });
+
+  it.each([
+    ["as fast as it goes", "pass"],
+    ["over a slow line whose queues are full", { bytesPerSecond: 2_000_000 }],
+    ["over a line that is far", { delayMs: 100, jitterMs: 50, bytesPerSecond: 5_000_000 }],
+    ["in pieces of a few bytes", { slice: { maxBytes: 20_000, minBytes: 1 } }],
+  ] as const)("on a busy link, %s", async (_name, fault) => {
+    await using service = await Service.start();
+    const session = { pingIntervalMs: 100, silenceMs: 700 };
+    await using fixture = await TunnelFixture.start({ seed: 4, client: { session }, server: { session } });
+    fixture.proxy.set({ up: fault, down: fault });
+    const pairs: [SeededSource, SeededSink][] = [];
+    for (const mode of MODES) {
+      const tunnel = await fixture.open(mode, service.address);
+      const visitor = await WireEnd.connect(tunnel.address);
+      const target = await service.next();
+      visitor.keepsNothing();
+      target.keepsNothing();
+      pairs.push([new SeededSource(visitor.socket, 1), new SeededSink(target.socket, 1)]);
+      pairs.push([new SeededSource(target.socket, 2), new SeededSink(visitor.socket, 2)]);
+    }
+    const since = performance.now();
+    await until(
+      () => performance.now() - since > 3 * session.silenceMs,
+      "it was busy for three times the time-out",
+    );
+    for (const [source] of pairs) source.stop();
+    for (const [source, sink] of pairs) expect(await sink.whole).toBe(await source.done);
+    expect(fixture.states.path).toEqual(["connecting", "open"]);
+    expect(fixture.resumes).toBe(0);
+  });
+
+  it("on a client whose event loop stood still for longer than its time-out", async () => {
+    await using service = await Service.echo();
+    await using fixture = await TunnelFixture.prepare();
+    const tunnels = [{ mode: LISTEN, listen: "127.0.0.1:0", connect: service.address }];
+    const options = { server: urlOf(fixture.server), session: ALERT, tunnels };
+    await using blocked = Forked.start("client-process.ts", options);
+    const [address] = await blocked.ask<string[]>("start");
+    const visitor = await WireEnd.connect(address);
+    for (const ms of [200, 400, 1000, 2000]) {
+      const blocking = blocked.ask("block", ms);
+      expect(await visitor.ask(`while it stands still for ${ms} ms`)).toBe(
+        `while it stands still for ${ms} ms`,
+      );
+      await blocking;
+    }
+    expect(await blocked.ask("detachments")).toEqual([]);
+    expect(await blocked.ask("stats")).toMatchObject({ dials: 1 });
+    visitor.socket.destroy();
+  });
+
+  it("on a server whose event loop stood still for longer than its time-out", async () => {
+    await using blocked = Forked.start("server-process.ts", { port: 0, session: ALERT });
+    const { url } = await blocked.ask<ServerAddress>("start");
+    await using client = new Client({ server: url, drainMs: 0 });
+    const states = new StateWatch(client);
+    await client.start();
+    for (const ms of [200, 400, 1000, 2000]) await blocked.ask("block", ms);
+    expect(await blocked.ask("stats")).toMatchObject({ attached: 1, transports: 1 });
+    expect(await blocked.ask("detachments")).toEqual([]);
+    expect(states.path).toEqual(["connecting", "open"]);
+  });
+});
