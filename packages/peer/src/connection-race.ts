@@ -1,5 +1,5 @@
 import { connect, type NetConnectOpts, type Socket } from "node:net";
-import { CARRIED_SOCKET } from "./carried-socket.ts";
+import { CARRIED_SOCKET, resetSocket } from "./carried-socket.ts";
 
 /** Where one attempt goes. */
 export type Candidate = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -28,6 +28,8 @@ export function raceConnections(candidates: readonly Candidate[], signal: AbortS
       pending.clear();
     };
     const onAbort = () => {
+      for (const socket of pending) giveUp(socket);
+      pending.clear();
       settle();
       reject(signal.reason);
     };
@@ -97,6 +99,18 @@ function isSelfConnection(socket: Socket): boolean {
   );
 }
 
+/**
+ * Ends an attempt that nobody waits for any more. The target may have accepted it although we have not heard of it yet, and
+ * for the target a connection that sends nothing and ends well is something that a visitor meant: it gets a RST instead.
+ * Node sends none while it connects, so a connection that is about to be there is waited for, for a moment.
+ */
+function giveUp(socket: Socket): void {
+  socket.once("connect", () => resetSocket(socket));
+  // Timers that are late run before sockets are looked at, immediates run after that.
+  setTimeout(() => setImmediate(() => socket.destroy()), GIVE_UP_MS).unref();
+}
+
 const ATTEMPT_MS = 250;
+const GIVE_UP_MS = 50;
 
 function ignore(): void {}

@@ -6,6 +6,7 @@ import {
   formatEndpoint,
   type IncomingStream,
 } from "@culvert/protocol";
+import { resetSocket } from "./carried-socket.ts";
 import { dial } from "./dialer.ts";
 import type { Logger } from "./logger.ts";
 import { LookupShare } from "./lookup-share.ts";
@@ -101,7 +102,7 @@ export class DialingSide {
       this.#dials.delete(dialing);
     }
     // Cancelled while the connection was being handed over: nobody would ever end it.
-    if (dialing.signal.aborted) socket.destroy();
+    if (dialing.signal.aborted) resetSocket(socket);
     else this.#carry(incoming, endpoint, socket);
   }
 

@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { interleaveFamilies } from "../src/connection-race.ts";
 import { type DialOptions, dial } from "../src/dialer.ts";
 import { fullListener } from "./support/full-listener.ts";
-import { eventOf, readAll, serve, tracked } from "./support/sockets.ts";
+import { eventOf, readAll, serve, storyOf, tracked } from "./support/sockets.ts";
 
 const timeoutMs = 5000;
 
@@ -223,6 +223,25 @@ describe("giving up", () => {
       expect(error.code).toBe("cancelled");
       expect(error.cause).toMatchObject({ message: "the visitor left" });
     }
+  });
+
+  test("a target that has accepted meanwhile is reset: nobody came, said nothing and left in peace", async () => {
+    let accepted: (socket: Socket) => void;
+    const arrived = new Promise<Socket>((resolve) => {
+      accepted = resolve;
+    });
+    const { port } = await serve((socket) => accepted(socket));
+    const stop = new AbortController();
+    const failed = failure(`127.0.0.1:${port}`, { signal: stop.signal });
+    // The kernel connects to this machine at once; Node hears of it in the next turn of its loop, and this is before it.
+    for (let tick = 0; tick < 10; tick += 1) await new Promise<void>((resolve) => process.nextTick(resolve));
+    stop.abort();
+    expect((await failed).code).toBe("cancelled");
+    const socket = await arrived;
+    const story = storyOf(socket);
+    socket.resume();
+    await eventOf(socket, "close");
+    expect(story).toEqual(["ECONNRESET", "close"]);
   });
 
   test("leaves no listener on the signal and no timer", async () => {
