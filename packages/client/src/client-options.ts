@@ -45,6 +45,9 @@ export type HeadersProvider = (
   attempt: AttemptInfo,
 ) => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>;
 
+/** Which redirects are followed. */
+export type Redirects = "same-host" | "any";
+
 /** How a client is set up. Only `server` is needed; times are milliseconds. */
 export interface ClientOptions {
   /**
@@ -59,8 +62,14 @@ export interface ClientOptions {
    * derived from user, host and tunnels, see `defaultName`.
    */
   readonly name?: string;
-  /** Further headers of the upgrade request. */
+  /** Further headers of the upgrade request; a redirect to another origin does not get them. */
   readonly headers?: Readonly<Record<string, string>> | HeadersProvider;
+  /**
+   * Where a server that refuses may send the client instead, up to three times in a row and never from `wss:` to `ws:`.
+   * `same-host`: to a host that `server` names, on whatever port and path; `any`: to any host, for those who trust every
+   * server with that. The token goes along either way; `headers` go to origins of `server` only. Default `same-host`.
+   */
+  readonly redirects?: Redirects;
   /** Opens the connection under each WebSocket. Default: TCP to the host of the URL. */
   readonly connector?: Connector;
   /** The tunnels to open at the start. Others can be opened later, and a client may have none and only `dial`. */
@@ -94,6 +103,7 @@ export interface ResolvedClientOptions {
   readonly token: string | undefined;
   readonly name: string;
   readonly headers: Readonly<Record<string, string>> | HeadersProvider;
+  readonly redirects: Redirects;
   readonly connector: Connector | undefined;
   readonly tunnels: readonly TunnelSpec[];
   readonly retry: ResolvedRetryOptions;
@@ -109,11 +119,12 @@ export interface ResolvedClientOptions {
   readonly random: () => number;
 }
 
-type WithDefault = "headers" | "dialTimeoutMs" | "drainMs" | "logger" | "agent" | "random";
+type WithDefault = "headers" | "redirects" | "dialTimeoutMs" | "drainMs" | "logger" | "agent" | "random";
 
 /** What an option is when it is not given; `retry` and `session` have tables of their own. */
 export const CLIENT_DEFAULTS: Pick<ResolvedClientOptions, WithDefault> = Object.freeze({
   headers: Object.freeze({}),
+  redirects: "same-host",
   dialTimeoutMs: 10_000,
   drainMs: 10_000,
   logger: silentLogger,
@@ -129,6 +140,7 @@ const KEYS: readonly (keyof ClientOptions)[] = [
   "token",
   "name",
   "headers",
+  "redirects",
   "connector",
   "tunnels",
   "mode",
@@ -164,6 +176,7 @@ export function resolveClientOptions(given: ClientOptions): ResolvedClientOption
     token,
     name,
     headers,
+    redirects: resolveRedirects(read),
     connector: functionOf<Connector>(read, "connector"),
     tunnels: Object.freeze(tunnels),
     retry: resolveRetryOptions(read.get("retry")),
@@ -221,6 +234,12 @@ function resolveHeaders(read: OptionReader): Readonly<Record<string, string>> | 
   const headers = read.get("headers");
   if (headers === undefined) return CLIENT_DEFAULTS.headers;
   return typeof headers === "function" ? (headers as HeadersProvider) : checkHeaders(headers);
+}
+
+function resolveRedirects(read: OptionReader): Redirects {
+  const redirects = read.get("redirects") ?? CLIENT_DEFAULTS.redirects;
+  if (redirects === "same-host" || redirects === "any") return redirects;
+  throw read.fault("redirects", '"same-host" or "any"', redirects);
 }
 
 function functionOf<F>(read: OptionReader, key: string): F | undefined {

@@ -3,7 +3,7 @@ import type { AttemptInfo, ResolvedClientOptions } from "./client-options.ts";
 import type { DialPlan } from "./dial.ts";
 import { checkHeaders, hasHeader } from "./headers.ts";
 import { pause } from "./pause.ts";
-import { ServerChooser } from "./server-chooser.ts";
+import { type ServerChoice, ServerChooser } from "./server-chooser.ts";
 
 type PlannerOptions = Pick<ResolvedClientOptions, "server" | "token" | "headers" | "connector" | "retry">;
 
@@ -16,14 +16,15 @@ export class DialPlanner {
   }
 
   /**
-   * @param url The server, or undefined when a function is to name it.
+   * @param choice The server; a function is asked when it has no URL. Custom headers go to the caller's own ones only: they
+   * were not written for whatever a redirect leads to.
    * @throws CulvertError `connect_failed`, whatever went wrong in a function: the next dial may find it mended.
    */
-  async plan(url: URL | undefined, info: AttemptInfo): Promise<DialPlan> {
+  async plan({ url, isOwn }: Pick<ServerChoice, "url" | "isOwn">, info: AttemptInfo): Promise<DialPlan> {
     const { connector, retry } = this.#options;
     return {
       url: url ?? (await this.#ask("server", info, () => this.#serverUrl(info))),
-      headers: await this.#headers(info),
+      headers: await this.#headers(info, isOwn),
       attempt: info.attempt,
       timeoutMs: retry.connectTimeoutMs,
       connector,
@@ -36,19 +37,22 @@ export class DialPlanner {
     return ServerChooser.ask(server, info);
   }
 
-  async #headers(info: AttemptInfo): Promise<Readonly<Record<string, string>>> {
-    const { headers: given, token } = this.#options;
-    const headers =
-      typeof given === "function"
-        ? await this.#ask("headers", info, async () =>
-            checkHeaders(await given(info), "what the headers function returned"),
-          )
-        : given;
+  async #headers(info: AttemptInfo, isOwn: boolean): Promise<Readonly<Record<string, string>>> {
+    const { token } = this.#options;
+    const headers = isOwn ? await this.#customHeaders(info) : {};
     if (token === undefined) return headers;
     if (hasHeader(headers, "authorization")) {
       throw new CulvertError("connect_failed", "the headers function and the token both set Authorization");
     }
     return { ...headers, Authorization: `Bearer ${token}` };
+  }
+
+  async #customHeaders(info: AttemptInfo): Promise<Readonly<Record<string, string>>> {
+    const { headers } = this.#options;
+    if (typeof headers !== "function") return headers;
+    return await this.#ask("headers", info, async () =>
+      checkHeaders(await headers(info), "what the headers function returned"),
+    );
   }
 
   async #ask<T>(option: "server" | "headers", info: AttemptInfo, ask: () => Promise<T>): Promise<T> {

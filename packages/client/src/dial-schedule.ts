@@ -43,7 +43,10 @@ export class DialSchedule {
   constructor(options: ResolvedClientOptions) {
     this.#log = options.logger;
     this.#backoff = new Backoff(options.retry, options.random);
-    this.#chooser = new ServerChooser(options.server, options.retry.stickyMs);
+    this.#chooser = new ServerChooser(options.server, {
+      stickyMs: options.retry.stickyMs,
+      redirects: options.redirects,
+    });
     this.#planner = new DialPlanner(options);
   }
 
@@ -69,12 +72,13 @@ export class DialSchedule {
     this.#isDue = false;
     this.#attempt += 1;
     try {
-      const plan = await this.#planner.plan(choice.url, {
+      const plan = await this.#planner.plan(choice, {
         attempt: this.#attempt,
         resuming: home === undefined ? undefined : shownUrl(home.url),
         lastError: this.lastError,
         signal,
       });
+      if (choice.url === undefined) this.#chooser.named(plan.url);
       this.#log.debug({ attempt: plan.attempt, server: shownUrl(plan.url) }, "dialing");
       return { kind: "dial", plan };
     } catch (error) {
@@ -113,6 +117,7 @@ export class DialSchedule {
   redirected(to: string, plan: DialPlan): boolean {
     const isFollowed = this.#chooser.redirect(to, plan.url);
     if (isFollowed) this.hurry();
+    else this.#log.warn({ server: shownUrl(plan.url) }, "the server sends elsewhere, which is not followed");
     return isFollowed;
   }
 

@@ -12,6 +12,7 @@ export {
   CLIENT_DEFAULTS,
   type ClientOptions,
   type HeadersProvider,
+  type Redirects,
   type ResolvedClientOptions,
   resolveClientOptions,
   type ServerProvider,

@@ -1,9 +1,11 @@
-import type { AttemptInfo, ServerProvider } from "./client-options.ts";
+import type { AttemptInfo, Redirects, ServerProvider } from "./client-options.ts";
 import { parseServerUrl } from "./server-url.ts";
 
-/** A server that is not chosen yet, when a function names it at the last moment. */
 export interface ServerChoice {
+  /** Undefined when a function is to name it at the last moment. */
   readonly url: URL | undefined;
+  /** Its origin is one that the caller named, and not one that a redirect led to. */
+  readonly isOwn: boolean;
   /** How long that server wants to be left alone, ms from now. */
   readonly waitMs: number;
 }
@@ -15,6 +17,11 @@ export interface ChoiceRequest {
   readonly home: { readonly url: URL; readonly detachedMs: number } | undefined;
 }
 
+export interface ChooserOptions {
+  readonly stickyMs: number;
+  readonly redirects: Redirects;
+}
+
 const MAX_REDIRECTS = 3;
 
 /**
@@ -23,16 +30,18 @@ const MAX_REDIRECTS = 3;
  */
 export class ServerChooser {
   readonly #server: readonly URL[] | ServerProvider;
-  readonly #stickyMs: number;
+  readonly #options: ChooserOptions;
   #index = 0;
   /** By URL, or "" for what a function names: not before this time. */
   readonly #notBefore = new Map<string, number>();
+  /** What the function named last. */
+  #named: URL | undefined;
   #redirected: URL | undefined;
   #redirects = 0;
 
-  constructor(server: readonly URL[] | ServerProvider, stickyMs: number) {
+  constructor(server: readonly URL[] | ServerProvider, options: ChooserOptions) {
     this.#server = server;
-    this.#stickyMs = stickyMs;
+    this.#options = options;
   }
 
   /** How many servers must refuse one after the other before there is nothing left to try. */
@@ -46,8 +55,10 @@ export class ServerChooser {
       this.#redirected = undefined;
       return this.#choice(redirected, now);
     }
-    if (typeof this.#server === "function") return { url: undefined, waitMs: this.#waitOf("", now) };
-    if (home !== undefined && home.detachedMs < this.#stickyMs) return this.#choice(home.url, now);
+    if (typeof this.#server === "function") {
+      return { url: undefined, isOwn: true, waitMs: this.#waitOf("", now) };
+    }
+    if (home !== undefined && home.detachedMs < this.#options.stickyMs) return this.#choice(home.url, now);
     // One that asked to be left alone is passed over as long as there is another.
     for (let i = 0; i < this.#server.length; i += 1) {
       const url = this.#server[(this.#index + i) % this.#server.length] as URL;
@@ -59,6 +70,11 @@ export class ServerChooser {
   /** Asks the function. @throws whatever it throws; CulvertError `invalid_option` for a bad URL. */
   static async ask(provider: ServerProvider, info: AttemptInfo): Promise<URL> {
     return parseServerUrl(await provider(info), "what the server function returned");
+  }
+
+  /** The function named this server for the present dial. */
+  named(url: URL): void {
+    this.#named = url;
   }
 
   /** The dial of `url` led to nothing. */
@@ -86,8 +102,9 @@ export class ServerChooser {
   }
 
   /**
-   * The server says: try this one instead. It already has our credentials, so they may go where it sends us, but never
-   * from an encrypted connection to a plain one. False when that, a bad URL or a chain of redirects forbids it.
+   * The server says: try this one instead. It has our token already, so that may go where it sends us, but never from an
+   * encrypted connection to a plain one. Not to every host: a server could make its clients knock anywhere in a network
+   * that it does not reach itself. False when one of these, a bad URL or a chain of redirects forbids it.
    */
   redirect(to: string, from: URL): boolean {
     let url: URL;
@@ -97,6 +114,8 @@ export class ServerChooser {
       return false;
     }
     if (from.protocol === "wss:" && url.protocol !== "wss:") return false;
+    const isSameHost = this.#own.some(({ hostname }) => hostname === url.hostname);
+    if (!isSameHost && this.#options.redirects !== "any") return false;
     if (this.#redirects >= MAX_REDIRECTS) {
       this.#redirects = 0;
       return false;
@@ -107,7 +126,14 @@ export class ServerChooser {
   }
 
   #choice(url: URL, now: number): ServerChoice {
-    return { url, waitMs: this.#waitOf(url.href, now) };
+    const isOwn = this.#own.some(({ origin }) => origin === url.origin);
+    return { url, isOwn, waitMs: this.#waitOf(url.href, now) };
+  }
+
+  /** The servers that the caller named. */
+  get #own(): readonly URL[] {
+    if (typeof this.#server !== "function") return this.#server;
+    return this.#named === undefined ? [] : [this.#named];
   }
 
   #waitOf(key: string, now: number): number {

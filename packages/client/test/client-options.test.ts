@@ -185,6 +185,7 @@ describe("each fault is one sentence that names the option", () => {
     ["a header with a line break", { server, headers: { a: "b\r\nc: d" } }, /headers has a name or a value/],
     ["a header that is no text", { server, headers: { a: 1 } }, /headers must have strings/],
     ["headers as a list", { server, headers: [] }, /headers must be an object/],
+    ["redirects as a switch", { server, redirects: true }, /redirects must be "same-host" or "any"/],
     ["a connector that is none", { server, connector: {} }, /connector must be a function/],
     ["a logger that is none", { server, logger: { info: () => undefined } }, /logger must be an object with/],
     ["a signal that is none", { server, signal: {} }, /signal must be an AbortSignal/],

@@ -361,14 +361,51 @@ describe("the end of patience", () => {
   });
 });
 
-it("follows a redirect at once, with its credentials", async () => {
-  const there = await ScriptedServer.start();
-  const here = await ScriptedServer.start();
-  here.answers.push(refuse({ code: "session_limit", redirect: there.url }));
-  const { client } = watchedClient({ server: here.url, token: "s3cret", retry: NEVER });
-  await client.start();
-  expect(there.arrivals[0]?.headers.authorization).toBe("Bearer s3cret");
-  expect(client.stats().session?.server).toBe(there.url);
+describe("a redirect", () => {
+  it("to the same host is followed at once, with the token and without headers for another origin", async () => {
+    const there = await ScriptedServer.start();
+    const here = await ScriptedServer.start();
+    here.answers.push(refuse({ code: "session_limit", redirect: there.url }));
+    const headers = { "X-Gateway-Key": "k3y" };
+    const { client, reaches } = watchedClient({ server: here.url, token: "s3cret", headers, retry: NEVER });
+    await client.start();
+    expect(here.arrivals[0]?.headers).toMatchObject({ "x-gateway-key": "k3y" });
+    expect(there.arrivals[0]?.headers.authorization).toBe("Bearer s3cret");
+    expect(client.stats().session?.server).toBe(there.url);
+    there.cut();
+    await reaches("detached");
+    await reaches("open");
+    expect(there.arrivals).toHaveLength(2);
+    for (const { headers: got } of there.arrivals) expect(got).not.toHaveProperty("x-gateway-key");
+  });
+
+  it("within an origin has the headers too, asked for that dial", async () => {
+    const server = await ScriptedServer.start();
+    server.answers.push(refuse({ code: "session_limit", redirect: `${server.url}other` }));
+    const { client } = watchedClient({
+      server: () => server.url,
+      headers: ({ attempt }) => ({ "X-Attempt": String(attempt) }),
+      retry: NEVER,
+    });
+    await client.start();
+    expect(server.arrivals.map(({ headers }) => headers["x-attempt"])).toEqual(["1", "2"]);
+    expect(client.stats().session?.server).toBe(`${server.url}other`);
+  });
+
+  it("to another host is a refusal like any other, unless that is allowed", async () => {
+    const there = await ScriptedServer.start();
+    const here = await ScriptedServer.start();
+    const redirect = there.url.replace("127.0.0.1", "localhost");
+    here.answers.push(refuse({ code: "session_limit", redirect }));
+    const careful = watchedClient({ server: here.url });
+    await careful.client.start();
+    expect(careful.client.stats()).toMatchObject({ dials: 2, session: { server: here.url } });
+    expect(there.arrivals).toHaveLength(0);
+    here.answers.push(refuse({ code: "session_limit", redirect }));
+    const trusting = watchedClient({ server: here.url, redirects: "any" });
+    await trusting.client.start();
+    expect(trusting.client.stats().session?.server).toBe(redirect);
+  });
 });
 
 it("a start with a LISTEN tunnel waits for the server's first word on it, which may be no", async () => {
