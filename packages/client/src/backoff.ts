@@ -1,5 +1,11 @@
 import type { ResolvedRetryOptions } from "./retry-options.ts";
 
+/**
+ * A server's wish counts up to this while there is a session to resume: the grace runs meanwhile, and whoever gave the
+ * wish, a proxy perhaps, does not know of it.
+ */
+const RESUMABLE_RETRY_AFTER_CAP_MS = 10_000;
+
 /** What is to happen next. */
 export type BackoffStep =
   | { readonly kind: "dial"; readonly delayMs: number }
@@ -48,11 +54,12 @@ export class Backoff {
   next({ now, resumable, retryAfterMs = 0 }: BackoffRequest): BackoffStep {
     this.#since ??= now;
     const { maxAttempts, maxElapsedMs, retryAfterCapMs } = this.#options;
+    const longest = resumable ? Math.min(retryAfterCapMs, RESUMABLE_RETRY_AFTER_CAP_MS) : retryAfterCapMs;
     if (maxAttempts !== undefined && this.#attempts >= maxAttempts) {
       return { kind: "give_up", code: "attempts_exhausted" };
     }
     // The jitter comes on top of the server's wish: it told the same number to everybody.
-    const delayMs = Math.round(this.#jittered(resumable) + Math.min(retryAfterMs, retryAfterCapMs));
+    const delayMs = Math.round(this.#jittered(resumable) + Math.min(retryAfterMs, longest));
     if (maxElapsedMs !== undefined && now + delayMs - this.#since > maxElapsedMs) {
       return { kind: "give_up", code: "deadline_exhausted" };
     }

@@ -43,10 +43,9 @@ export class DialSchedule {
   constructor(options: ResolvedClientOptions) {
     this.#log = options.logger;
     this.#backoff = new Backoff(options.retry, options.random);
-    this.#chooser = new ServerChooser(options.server, {
-      stickyMs: options.retry.stickyMs,
-      redirects: options.redirects,
-    });
+    const { server, redirects, retry } = options;
+    const { stickyMs, retryAfterCapMs } = retry;
+    this.#chooser = new ServerChooser(server, { stickyMs, retryAfterCapMs, redirects });
     this.#planner = new DialPlanner(options);
   }
 

@@ -25,7 +25,8 @@ export interface RetryOptions {
    * because any other one would end the session. Default 10,000.
    */
   readonly stickyMs?: number;
-  /** A server's wish to be left alone (Retry-After) counts up to this. Default 300,000. */
+  /** A server's wish to be left alone (Retry-After) counts up to this, and up to 10,000 while a session can be resumed.
+   * Default 300,000. */
   readonly retryAfterCapMs?: number;
   /** Give up with `attempts_exhausted` after this many dials in a row without a session. Default: no limit. */
   readonly maxAttempts?: number;

@@ -19,6 +19,8 @@ export interface ChoiceRequest {
 
 export interface ChooserOptions {
   readonly stickyMs: number;
+  /** No wish to be left alone counts for longer. */
+  readonly retryAfterCapMs: number;
   readonly redirects: Redirects;
 }
 
@@ -79,11 +81,10 @@ export class ServerChooser {
 
   /** The dial of `url` led to nothing. */
   failed(url: URL, now: number, retryAfterMs: number | undefined): void {
-    if (typeof this.#server === "function") {
-      if (retryAfterMs !== undefined) this.#notBefore.set("", now + retryAfterMs);
-      return;
-    }
-    if (retryAfterMs !== undefined) this.#notBefore.set(url.href, now + retryAfterMs);
+    const key = typeof this.#server === "function" ? "" : url.href;
+    // The last word counts: one answer, perhaps of a proxy on the way, must not keep the client away for ever.
+    if (retryAfterMs === undefined) this.#notBefore.delete(key);
+    else this.#notBefore.set(key, now + Math.min(retryAfterMs, this.#options.retryAfterCapMs));
     const index = this.#indexOf(url);
     if (index !== -1) this.#index = (index + 1) % this.#server.length;
   }

@@ -118,6 +118,13 @@ describe("Retry-After", () => {
     });
     expect(step).toEqual({ kind: "dial", delayMs: 5000 });
   });
+
+  it("counts up to 10 s while a session can be resumed: its grace runs, and visitors wait", () => {
+    const backoff = backoffOf({});
+    const request = { now: 0, resumable: true, retryAfterMs: 86_400_000 };
+    expect(backoff.next(request)).toEqual({ kind: "dial", delayMs: 10_000 });
+    expect(backoffOf({ retryAfterCapMs: 5000 }).next(request)).toEqual({ kind: "dial", delayMs: 5000 });
+  });
 });
 
 describe("giving up", () => {

@@ -10,7 +10,12 @@ function makeChooser(
   server: readonly URL[] | (() => string),
   options: Partial<ChooserOptions> = {},
 ): ServerChooser {
-  return new ServerChooser(server, { stickyMs: 0, redirects: "same-host", ...options });
+  return new ServerChooser(server, {
+    stickyMs: 0,
+    retryAfterCapMs: 300_000,
+    redirects: "same-host",
+    ...options,
+  });
 }
 
 describe("a list of servers", () => {
@@ -40,6 +45,18 @@ describe("a list of servers", () => {
     chooser.failed(a, 1000, 60_000);
     expect(chooser.choose({ now: 1000, home: undefined })).toEqual({ url: b, isOwn: true, waitMs: 4000 });
     expect(chooser.choose({ now: 5000, home: undefined })).toEqual({ url: b, isOwn: true, waitMs: 0 });
+  });
+
+  it("is left alone no longer than the cap, and not when it no longer wishes so", () => {
+    for (const server of [[a], () => "ws://x"] as const) {
+      const chooser = makeChooser(server, { retryAfterCapMs: 1500 });
+      chooser.failed(a, 0, 31_536_000_000);
+      expect(chooser.choose(NOWHERE).waitMs).toBe(1500);
+      expect(chooser.choose({ now: 1500, home: undefined }).waitMs).toBe(0);
+      chooser.failed(a, 1500, 31_536_000_000);
+      chooser.failed(a, 1600, undefined);
+      expect(chooser.choose({ now: 1600, home: undefined }).waitMs).toBe(0);
+    }
   });
 });
 
