@@ -190,6 +190,27 @@ describe("silence", () => {
   });
 });
 
+describe("whatever the times are set to", () => {
+  // A ping that falls due in the very moment of the judgement was not missed; the ones before it went unanswered.
+  test.fails("a transport that never answers is found dead when its silence is over, give or take a second look", () => {
+    const times = fc
+      .record({ interval: fc.integer({ min: 1, max: 40 }), more: fc.integer({ min: 1, max: 60 }) })
+      .map(({ interval, more }) => ({ pingIntervalMs: interval * 500, silenceMs: (interval + more) * 500 }));
+    holds(
+      fc.property(times, fc.constantFrom(0, 0.5, 0.99), ({ pingIntervalMs, silenceMs }, random) => {
+        const liveness = attached({ pingIntervalMs, silenceMs, random: () => random });
+        let now = 0;
+        while (now <= silenceMs + 1_000) {
+          if (liveness.pingDue) liveness.takePing(now);
+          now = Math.max(now, liveness.nextDeadline(false));
+          if (liveness.check(now, false) !== undefined) return;
+        }
+        expect.unreachable(`still thought alive at ${now}`);
+      }),
+    );
+  });
+});
+
 describe("a machine that slept", () => {
   test("asks at once and waits 5 s for any byte", () => {
     const liveness = attached();

@@ -333,6 +333,32 @@ describe("time", () => {
     expect(lone.takeEvents()).toEqual([{ type: "transportFailed", code: "transport_stalled" }]);
   });
 
+  test("a transport whose acks come is kept, however long something is in flight", () => {
+    const lone = new LoneSession();
+    lone.session.note("0");
+    lone.takeMessages();
+    for (let i = 1; i <= 10; i += 1) {
+      lone.advanceTo(i * 20_000);
+      lone.session.note(`${i}`); // before the last is acknowledged: the flight is never empty
+      lone.takeMessages();
+      lone.give(encodeAck(i));
+    }
+    expect(lone.session.state).toBe("attached");
+    expect(lone.session.counters.inFlightBytes).toBeGreaterThan(0);
+  });
+
+  test("whole messages count as life, and so do bytes of one that is not whole yet", () => {
+    const lone = new LoneSession();
+    for (let now = 20_000; now <= 200_000; now += 20_000) {
+      lone.advanceTo(now);
+      if (now % 40_000 === 0) lone.give(encodePong(0));
+      else lone.session.heard(lone.transport, now);
+    }
+    expect(lone.session.state).toBe("attached");
+    lone.advanceTo(225_000);
+    expect(lone.session.state).toBe("detached");
+  });
+
   test("pongs measure the round trip, and only those that were asked for", () => {
     const lone = new LoneSession();
     const [message] = lone.takeMessages();
@@ -587,6 +613,10 @@ describe("the end", () => {
     lone.takeMessages();
     lone.session.close("closed");
     expect(cancelled).toBe(1);
+    incoming.onCancelled = () => {
+      cancelled += 1;
+    };
+    expect(cancelled).toBe(2); // who asks too late is told at once
     expect([asked.handler.heard(), waiting.handler.heard()]).toEqual(["reset closed", "reset closed"]);
   });
 

@@ -338,6 +338,15 @@ describe("writing", () => {
     expect(lone.sent()).toBe("DATA 1 @0 010203, END 1 3");
   });
 
+  test("says nothing of room that was never missing", () => {
+    const { lone, stream, handler } = after(asked(), accepted);
+    for (let i = 0; i < 5; i += 1) {
+      stream?.write(bytes("0102"));
+      lone.sent();
+    }
+    expect(handler.heard()).toBe("");
+  });
+
   test("stops at the window and goes on with WINDOW; END waits behind the data", () => {
     const { lone, stream } = after(asked(), accepted);
     stream?.write(new Uint8Array(10_000));
