@@ -3,7 +3,7 @@ import { type Logger as PinoLogger, pino } from "pino";
 import { LogLimit } from "./log-limit.ts";
 import { Outlet, type Sink } from "./outlet.ts";
 import { prettyLine } from "./pretty-line.ts";
-import { safeFields, safeText } from "./safe-fields.ts";
+import { type SafeFieldsOptions, safeFields, safeText } from "./safe-fields.ts";
 
 /** From everything to hardly anything. */
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error"] as const;
@@ -35,7 +35,6 @@ export function createLog(options: LogOptions): Logger {
   const outlet = new Outlet(options.sink, {
     lostLine: (lines, cause) => render(lostLine(lines, cause)),
   });
-  const blot = secretBlotter(secrets);
   const root = pino(
     {
       level,
@@ -43,16 +42,17 @@ export function createLog(options: LogOptions): Logger {
       timestamp: pino.stdTimeFunctions.isoTime,
       formatters: { level: (label) => ({ level: label }) },
     },
-    { write: (line: string) => outlet.write(render(blot(line))) },
+    { write: (line: string) => outlet.write(render(line)) },
   );
-  const withStacks = level === "debug" || level === "trace";
-  return wrap(root, new LogLimit(options.now ?? (() => performance.now())), withStacks);
+  const safety = { withStacks: level === "debug" || level === "trace", blot: secretBlotter(secrets) };
+  return wrap(root, new LogLimit(options.now ?? (() => performance.now())), safety);
 }
 
-function wrap(inner: PinoLogger, limit: LogLimit, withStacks: boolean): Logger {
+function wrap(inner: PinoLogger, limit: LogLimit, safety: Required<SafeFieldsOptions>): Logger {
+  const safeMessage = (message: string): string => safeText(safety.blot(message));
   const free = (level: LogLevel): LogMethod => {
     return (fields, message) => {
-      if (inner.isLevelEnabled(level)) inner[level](safeFields(fields, withStacks), safeText(message));
+      if (inner.isLevelEnabled(level)) inner[level](safeFields(fields, safety), safeMessage(message));
     };
   };
   const limited = (level: LogLevel): LogMethod => {
@@ -60,9 +60,9 @@ function wrap(inner: PinoLogger, limit: LogLimit, withStacks: boolean): Logger {
       if (!inner.isLevelEnabled(level)) return;
       const suppressed = limit.admit(message);
       if (suppressed === undefined) return;
-      const safe = safeFields(fields, withStacks);
+      const safe = safeFields(fields, safety);
       if (suppressed > 0) safe.suppressed = suppressed;
-      inner[level](safe, safeText(message));
+      inner[level](safe, safeMessage(message));
     };
   };
   return {
@@ -71,7 +71,8 @@ function wrap(inner: PinoLogger, limit: LogLimit, withStacks: boolean): Logger {
     info: limited("info"),
     warn: limited("warn"),
     error: limited("error"),
-    child: (bindings: LogFields) => wrap(inner.child(safeFields(bindings)), limit, withStacks),
+    child: (bindings: LogFields) =>
+      wrap(inner.child(safeFields(bindings, { blot: safety.blot })), limit, safety),
   };
 }
 
@@ -80,11 +81,19 @@ function lostLine(lost: number, cause: string): string {
   return `${JSON.stringify(line)}\n`;
 }
 
-/** The last line of defence: nothing logs a secret, and if something did, it would not be seen. */
-function secretBlotter(secrets: readonly string[]): (line: string) => string {
-  // Inside a JSON line a secret stands in its JSON form.
-  const forms = secrets
-    .filter((secret) => secret !== "")
-    .map((secret) => JSON.stringify(secret).slice(1, -1));
-  return (line) => forms.reduce((text, form) => text.replaceAll(form, "[secret]"), line);
+/** A shorter secret is a part of ordinary words: blotting it out everywhere would spoil lines, and show where it is. */
+const MIN_PART_CHARACTERS = 8;
+
+/**
+ * The last line of defence: nothing logs a secret, and if something did, it would not be seen. It works on texts before
+ * they become a line, so that no secret can break the line's own syntax.
+ */
+function secretBlotter(secrets: readonly string[]): (text: string) => string {
+  const whole = new Set(secrets.filter((secret) => secret !== ""));
+  const parts = [...whole].filter((secret) => secret.length >= MIN_PART_CHARACTERS);
+  parts.sort((a, b) => b.length - a.length); // one may contain another
+  return (text) =>
+    whole.has(text) ? BLOT : parts.reduce((rest, secret) => rest.replaceAll(secret, BLOT), text);
 }
+
+const BLOT = "[secret]";

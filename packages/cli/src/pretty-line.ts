@@ -29,22 +29,25 @@ function fieldsOf(line: Readonly<Record<string, unknown>>): string {
   for (const [key, value] of Object.entries(line)) {
     if (PLACED.has(key)) continue;
     if (isError(value)) {
-      fields += ` ${key}=${quoted(value.message)}`;
+      fields += ` ${quoted(key)}=${quoted(value.message)}`;
       stack += value.stack === undefined ? "" : `\n    ${value.stack.replaceAll("\n", "\n    ")}`;
-    } else fields += ` ${key}=${shownValue(key, value)}`;
+    } else fields += ` ${quoted(key)}=${shownValue(key, value)}`;
   }
   return fields + stack;
 }
 
 function shownValue(key: string, value: unknown): string {
   if (typeof value !== "string") return JSON.stringify(value);
-  if (key === "session") return value.replace(/^[0-9a-f]+\.([0-9a-f]{8})[0-9a-f]*$/, "$1");
+  if (key === "session") return quoted(value.replace(/^[0-9a-f]+\.([0-9a-f]{8})[0-9a-f]*$/, "$1"));
   return quoted(value);
 }
 
-/** Quotes only where it would be unclear what belongs to the value. */
+/**
+ * Quotes only where it would be unclear what belongs to the value, and then escapes as JSON does: strangers choose many
+ * values, and none may look like further fields.
+ */
 function quoted(text: string): string {
-  return /^[^\s"=]+$/.test(text) ? text : `"${text}"`;
+  return /^[^\s"=]+$/.test(text) ? text : JSON.stringify(text);
 }
 
 function isError(value: unknown): value is { readonly message: string; readonly stack?: string } {

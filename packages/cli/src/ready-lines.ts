@@ -1,4 +1,5 @@
 import type { Outlet } from "./outlet.ts";
+import { safeText, withEscapes } from "./safe-fields.ts";
 
 /**
  * Something that became ready. Told on stdout as one line each, for people and for scripts: the lines are part of the
@@ -14,6 +15,9 @@ export type Ready =
       readonly target: string;
     };
 
+/** Room for the longest URL and the longest endpoints, so that nothing that scripts read is cut. */
+const MAX_SENTENCE_BYTES = 8192;
+
 /** Writes a line for each thing that becomes ready. */
 export class ReadyLines {
   readonly #outlet: Outlet;
@@ -25,7 +29,11 @@ export class ReadyLines {
   }
 
   tell(ready: Ready): void {
-    this.#outlet.write(`${this.#asJson ? JSON.stringify(ready) : sentenceOf(ready)}\n`);
+    // In JSON the escapes are its own, and a program reads what was meant.
+    const line = this.#asJson
+      ? withEscapes(JSON.stringify(ready))
+      : safeText(sentenceOf(ready), MAX_SENTENCE_BYTES);
+    this.#outlet.write(`${line}\n`);
   }
 }
 

@@ -11,10 +11,14 @@ import { Outlet, type Sink, streamSink } from "./outlet.ts";
 import { type Plan, parseCommandLine } from "./program.ts";
 import { ReadyLines } from "./ready-lines.ts";
 import { RotatingFile } from "./rotating-file.ts";
+import { safeText } from "./safe-fields.ts";
 import { runServer } from "./server-command.ts";
 import { type SignalHost, Signals } from "./signals.ts";
 import { shown, UsageError } from "./usage-error.ts";
 import { VERSION } from "./version.ts";
+
+/** Sentences quote what servers say, and what was typed. */
+const MAX_SENTENCE_BYTES = 8192;
 
 /** A stream of the process, or a stand-in for one. */
 export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
@@ -39,7 +43,8 @@ export async function run(
 ): Promise<number> {
   const out = streamSink(streams.stdout);
   const err = streamSink(streams.stderr);
-  const say = (sentence: string): void => err.write(`culvert: ${sentence}\n`, ignore);
+  const say = (sentence: string): void =>
+    err.write(`culvert: ${safeText(sentence, MAX_SENTENCE_BYTES)}\n`, ignore);
   let plan: Plan;
   let log: Logger;
   try {

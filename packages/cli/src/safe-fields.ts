@@ -7,21 +7,31 @@ const MAX_STACK_BYTES = 8192;
 const MAX_DEPTH = 4;
 const MAX_ENTRIES = 64;
 
+export interface SafeFieldsOptions {
+  /** Errors with their stacks; otherwise code and message only. */
+  readonly withStacks?: boolean;
+  /** Takes secrets out of a text. It sees each one whole, before it is cut and escaped. */
+  readonly blot?: (text: string) => string;
+}
+
 /**
  * What may be logged of `fields`, of which much comes from strangers: names, paths, reasons. Texts are cut to 256 bytes,
  * and control characters and those that turn the direction of writing are shown as escapes, so that nobody can forge a
  * line or steer the terminal of the person who reads it (CWE-117, CWE-150).
- *
- * @param withStacks Errors with their stacks; otherwise code and message only.
  */
-export function safeFields(fields: LogFields, withStacks = false): Record<string, unknown> {
-  return safeRecord(fields, withStacks, 0);
+export function safeFields(fields: LogFields, options: SafeFieldsOptions = {}): Record<string, unknown> {
+  return safeRecord(fields, options, 0);
 }
 
 /** See {@link safeFields}. */
 export function safeText(text: string, maxBytes: number = MAX_TEXT_BYTES): string {
   const cut = cutToBytes(text, maxBytes);
-  return (cut.length < text.length ? `${cut}…` : cut).replace(DANGEROUS, escaped);
+  return withEscapes(cut.length < text.length ? `${cut}…` : cut);
+}
+
+/** The text with every dangerous character as the escape that it has in JSON. */
+export function withEscapes(text: string): string {
+  return text.replace(DANGEROUS, escaped);
 }
 
 /** Control characters (C0, DEL, C1), line and paragraph separators, marks of direction, lone surrogates, byte order mark. */
@@ -42,10 +52,18 @@ function cutToBytes(text: string, maxBytes: number): string {
   return encoded.toString("utf8", 0, end);
 }
 
-function safeValue(value: unknown, withStacks: boolean, depth: number): unknown {
+function blotted(text: string, { blot }: SafeFieldsOptions): string {
+  return blot === undefined ? text : blot(text);
+}
+
+function textOf(text: string, options: SafeFieldsOptions): string {
+  return safeText(blotted(text, options));
+}
+
+function safeValue(value: unknown, options: SafeFieldsOptions, depth: number): unknown {
   switch (typeof value) {
     case "string":
-      return safeText(value);
+      return textOf(value, options);
     case "number":
       // Times have more digits than meaning.
       return Number.isInteger(value) ? value : Math.round(value * 1000) / 1000;
@@ -60,34 +78,34 @@ function safeValue(value: unknown, withStacks: boolean, depth: number): unknown 
       return value;
   }
   if (value === null) return null;
-  if (value instanceof Error) return safeError(value, withStacks, depth);
+  if (value instanceof Error) return safeError(value, options, depth);
   if (depth >= MAX_DEPTH) return "…";
   if (ArrayBuffer.isView(value)) return `${value.byteLength} bytes`; // payload, never shown
   if (Array.isArray(value))
-    return value.slice(0, MAX_ENTRIES).map((item) => safeValue(item, withStacks, depth + 1));
+    return value.slice(0, MAX_ENTRIES).map((item) => safeValue(item, options, depth + 1));
   if (value instanceof Map || value instanceof Set) return `${value.size} entries`;
-  if (value instanceof Date || value instanceof URL) return safeText(String(value));
-  return safeRecord(value as LogFields, withStacks, depth + 1);
+  if (value instanceof Date || value instanceof URL) return textOf(String(value), options);
+  return safeRecord(value as LogFields, options, depth + 1);
 }
 
-function safeRecord(fields: LogFields, withStacks: boolean, depth: number): Record<string, unknown> {
+function safeRecord(fields: LogFields, options: SafeFieldsOptions, depth: number): Record<string, unknown> {
   const safe: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(fields).slice(0, MAX_ENTRIES)) {
-    safe[safeText(key)] = safeValue(value, withStacks, depth);
+    safe[safeText(key)] = safeValue(value, options, depth);
   }
   return safe;
 }
 
-function safeError(error: Error, withStacks: boolean, depth: number): Record<string, unknown> {
+function safeError(error: Error, options: SafeFieldsOptions, depth: number): Record<string, unknown> {
   const { code, cause } = error as { readonly code?: unknown; readonly cause?: unknown };
   return {
-    type: safeText(error.name),
-    message: safeText(error.message),
-    ...(typeof code === "string" ? { code: safeText(code) } : {}),
-    ...(cause instanceof Error && depth < MAX_DEPTH
-      ? { cause: safeError(cause, withStacks, depth + 1) }
+    type: textOf(error.name, options),
+    message: textOf(error.message, options),
+    ...(typeof code === "string" ? { code: textOf(code, options) } : {}),
+    ...(cause instanceof Error && depth < MAX_DEPTH ? { cause: safeError(cause, options, depth + 1) } : {}),
+    ...(options.withStacks === true && error.stack !== undefined
+      ? { stack: safeStack(blotted(error.stack, options)) }
       : {}),
-    ...(withStacks && error.stack !== undefined ? { stack: safeStack(error.stack) } : {}),
   };
 }
 

@@ -80,6 +80,62 @@ describe("createLog", () => {
     }
   });
 
+  it("blots out a secret before it cuts a long text", () => {
+    const secret = "0123456789abcdef".repeat(20);
+    const { log, lines } = makeLog({ secrets: [secret] });
+    log.info({ header: `Bearer ${secret}`, nested: [{ secret }] }, "sent");
+    expect(JSON.parse(lines.text)).toMatchObject({
+      header: "Bearer [secret]",
+      nested: [{ secret: "[secret]" }],
+    });
+  });
+
+  it.each(["e", "1", "i", "info", ":", "msg", "level"])(
+    "a short secret such as %j spoils no line",
+    (secret) => {
+      const { log, lines } = makeLog({ secrets: [secret] });
+      log.info({ level1: secret, e: "hello", port: 1 }, "information");
+      const { time, ...line } = JSON.parse(lines.text) as Record<string, unknown>;
+      expect(time).toMatch(/^\d{4}-/);
+      // Where it stands alone it is hidden; as a part of words it would only show where it is.
+      expect(line).toEqual({ level: "info", level1: "[secret]", e: "hello", port: 1, msg: "information" });
+      const pretty = makeLog({ format: "pretty", secrets: [secret] });
+      pretty.log.info({ a: 1 }, "hello");
+      expect(pretty.lines.text).toMatch(/ INFO: hello a=1\n$/);
+    },
+  );
+
+  it("writes for people so that no value passes for another field", () => {
+    const { log, lines } = makeLog({ format: "pretty" });
+    const forged = 'x" code="ok" remoteAddress="10.0.0.1';
+    log.info(
+      {
+        client: forged,
+        session: "x code=ok",
+        "a b=c": 1,
+        slash: "a\\",
+        both: 'a\\" b=c',
+        empty: "",
+        path: "c:\\x",
+        error: new Error(forged),
+      },
+      "session attached",
+    );
+    expect(lines.text.replace(/^.* INFO: /, "")).toBe(
+      [
+        "session attached",
+        'client="x\\" code=\\"ok\\" remoteAddress=\\"10.0.0.1"',
+        'session="x code=ok"',
+        '"a b=c"=1',
+        "slash=a\\",
+        'both="a\\\\\\" b=c"',
+        'empty=""',
+        "path=c:\\x",
+        'error="x\\" code=\\"ok\\" remoteAddress=\\"10.0.0.1"\n',
+      ].join(" "),
+    );
+  });
+
   it("shows stacks at debug level only", () => {
     for (const [level, shown] of [
       ["info", false],

@@ -25,4 +25,29 @@ describe("ReadyLines", () => {
     expect(plain.text).toBe(`${sentence}\n`);
     expect(json.lines.map((line) => JSON.parse(line) as unknown)).toEqual([ready]);
   });
+
+  it("is one line of harmless text, whatever a server is called", () => {
+    const listen =
+      "tcp://h:1\nculvert client connected to wss://forged\r\u001b]0;x\u0007\u009b2J\u007f\u202e\u2028\u061c";
+    const ready: Ready = { ready: "tunnel", side: "remote", listen, target: "tcp://db:5432" };
+    const [plain, json] = [new Recorder(), new Recorder()];
+    const lostLine = (): string => "";
+    new ReadyLines(new Outlet(streamSink(plain), { lostLine }), false).tell(ready);
+    new ReadyLines(new Outlet(streamSink(json), { lostLine }), true).tell(ready);
+    for (const { text } of [plain, json]) {
+      expect(text).toMatch(/^[\x20-\x7e]+\n$/);
+      expect(text).toContain("\\u009b2J\\u007f\\u202e\\u2028\\u061c");
+    }
+    expect(JSON.parse(json.text)).toEqual(ready); // a program reads what was meant
+  });
+
+  it("is told whole, however long a URL is", () => {
+    const url = `ws://h/${"a".repeat(2000)}`;
+    const plain = new Recorder();
+    new ReadyLines(new Outlet(streamSink(plain), { lostLine: () => "" }), false).tell({
+      ready: "server",
+      url,
+    });
+    expect(plain.text).toBe(`culvert server listening on ${url}\n`);
+  });
 });

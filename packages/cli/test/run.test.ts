@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { EventEmitter } from "node:events";
 import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
@@ -40,6 +41,23 @@ async function httpService(answer: string): Promise<{ port: number; server: Serv
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => void server.close());
   return { port: (server.address() as AddressInfo).port, server };
+}
+
+/** The port of a WebSocket server that closes each connection at once, with that code and reason. */
+async function closingWebSocket(code: number, reason: string): Promise<number> {
+  const server = createServer();
+  server.on("upgrade", (request, socket) => {
+    const key = `${request.headers["sec-websocket-key"]}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`; // RFC 6455 section 1.3
+    const accept = createHash("sha1").update(key).digest("base64");
+    const body = Buffer.concat([Buffer.from([code >>> 8, code & 0xff]), Buffer.from(reason)]);
+    const head = `HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n`;
+    socket.write(`${head}Sec-WebSocket-Protocol: culvert.v1\r\n\r\n`);
+    socket.on("error", () => undefined).resume();
+    socket.end(Buffer.concat([Buffer.from([0x88, body.length]), body]));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  onTestFinished(() => void server.close());
+  return (server.address() as AddressInfo).port;
 }
 
 async function busyPort(): Promise<number> {
@@ -287,6 +305,22 @@ describe("run", () => {
       expect(server.log.map(({ msg }) => msg)).toContain("internal error");
       expect(server.stderr.text.includes("    at ")).toBe(hasStack);
     }
+  });
+
+  it("says harmlessly what a server gave as its reason", async () => {
+    const reason = "x\nculvert: all is well\u001b]0;t\u0007\u001b[2J\u009b31m\u202e";
+    const port = await closingWebSocket(4000, reason);
+    const argv = ["client", `ws://127.0.0.1:${port}`, "-R", "0:a:22", "--retry-max", "1"];
+    const [exitCode, stdout, stderr] = await outputOf([
+      ...argv,
+      "--log-format",
+      "pretty",
+      "--log-level",
+      "error",
+    ]);
+    expect([exitCode, stdout]).toEqual([69, ""]);
+    expect(stderr).toMatch(/^culvert: [\x20-\x7e]*\n$/);
+    expect(stderr).toContain("x\\u000aculvert: all is well\\u001b]0;t\\u0007\\u001b[2J\\u009b31m\\u202e");
   });
 
   it("goes on at SIGHUP, and reports at SIGUSR2", async () => {

@@ -66,7 +66,7 @@ describe("safeFields", () => {
         cause: { type: "Error", message: "in\\u000aner", code: "ECONNREFUSED" },
       },
     });
-    const { error: withStack } = safeFields({ error }, true) as { error: { stack: string } };
+    const { error: withStack } = safeFields({ error }, { withStacks: true }) as { error: { stack: string } };
     expect(withStack.stack).toMatch(/^TypeError: outer\n {4}at /);
   });
 });
