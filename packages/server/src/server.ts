@@ -124,8 +124,8 @@ export class Server {
 
   /**
    * Serves `path` of somebody else's HTTP server, which may listen already or later; its other routes and upgrades stay
-   * as they are. Its owner closes it; `close` gives the path back. Without a token only connections over loopback are
-   * served.
+   * as they are. Its owner closes it; `close` gives the path back. Without a token only connections over loopback
+   * that did not come through a proxy are served.
    * @throws CulvertError `invalid_option`, also when it is known already that nobody could be served; `not_running`.
    */
   mount(httpServer: MountableServer, options: { readonly path?: string } = {}): void {

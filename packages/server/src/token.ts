@@ -26,15 +26,26 @@ const NOT_LOOPBACK: Authentication = {
   answer: { status: 403, text: "Without a token this server answers on loopback only." },
 };
 
+const PROXIED: Authentication = {
+  kind: "refused",
+  answer: {
+    status: 403,
+    text: "Without a token this server answers to its own machine only, and this request came through a proxy. Set a token.",
+  },
+};
+
 /**
- * One token shared by all clients; without one, whoever comes in over loopback. The token is kept as a digest, and
+ * One token shared by all clients; without one, whoever comes in over loopback and not through a
+ * proxy that says so: behind a proxy on the same machine everybody would come over loopback. The token is kept as a digest, and
  * digests are compared in constant time, so that neither its bytes nor its length can be measured.
  */
 export function sharedToken(token: string | undefined): Authenticate {
   if (token === undefined) {
     // The options refuse a public host without a token; a mounted server learns only here where it is reachable.
-    return (_request, socket) =>
-      arrivedByLoopback(socket) ? { kind: "owner", owner: "loopback" } : NOT_LOOPBACK;
+    return (request, socket) => {
+      if (!arrivedByLoopback(socket)) return NOT_LOOPBACK;
+      return isProxied(request) ? PROXIED : { kind: "owner", owner: "loopback" };
+    };
   }
   const expected = sha256(token);
   return (request) => {
@@ -59,8 +70,17 @@ export function isLoopbackHost(host: string): boolean {
   return LOOPBACK.check(host, family === 6 ? "ipv6" : "ipv4");
 }
 
-/** A unix socket has no address, and is as local. */
+/** Both ends must be: only then nobody has bent the way here. A unix socket has no addresses, and is as local. */
 function arrivedByLoopback(socket: Duplex): boolean {
-  const address = (socket as { readonly localAddress?: unknown }).localAddress;
-  return address === undefined || (typeof address === "string" && isLoopbackHost(address));
+  const { localAddress, remoteAddress } = socket as Partial<
+    Record<"localAddress" | "remoteAddress", unknown>
+  >;
+  const addresses = [localAddress, remoteAddress];
+  if (addresses.every((address) => address === undefined)) return true;
+  return addresses.every((address) => typeof address === "string" && isLoopbackHost(address));
+}
+
+/** The usual marks of a reverse proxy (RFC 7239; RFC 9110 section 7.6.3). One that leaves none cannot be told. */
+function isProxied({ headers }: IncomingMessage): boolean {
+  return Object.keys(headers).some((name) => /^(?:forwarded|x-forwarded-.*|x-real-ip|via)$/.test(name));
 }

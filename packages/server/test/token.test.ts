@@ -9,9 +9,10 @@ function statusOf(
   token: string | undefined,
   authorization: string | undefined,
   localAddress?: string,
+  { remoteAddress = localAddress, headers = {} }: { remoteAddress?: string; headers?: object } = {},
 ): number | string {
-  const request = { headers: { authorization } } as IncomingMessage;
-  const answer = sharedToken(token)(request, { localAddress } as unknown as Duplex);
+  const request = { headers: { authorization, ...headers } } as IncomingMessage;
+  const answer = sharedToken(token)(request, { localAddress, remoteAddress } as unknown as Duplex);
   return answer.kind === "owner" ? answer.owner : answer.answer.status;
 }
 
@@ -44,4 +45,23 @@ describe("sharedToken", () => {
       expect(statusOf(undefined, `Bearer ${TOKEN}`, address)).toBe(403);
     }
   });
+
+  test("without a token: both ends of the connection are on loopback", () => {
+    for (const remoteAddress of ["192.0.2.1", "::ffff:192.0.2.1", "fe80::1", ""]) {
+      expect(statusOf(undefined, undefined, "127.0.0.1", { remoteAddress })).toBe(403);
+    }
+    expect(statusOf(undefined, undefined, undefined, { remoteAddress: "192.0.2.1" })).toBe(403);
+    expect(statusOf(undefined, undefined, "127.0.0.1", { remoteAddress: "127.0.0.2" })).toBe("loopback");
+  });
+
+  test.each(["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "via"])(
+    "without a token: what a proxy passed on, as %s shows, is refused; with one it is not",
+    (name) => {
+      const headers = { [name]: "" };
+      for (const address of ["127.0.0.1", undefined]) {
+        expect(statusOf(undefined, undefined, address, { headers })).toBe(403);
+      }
+      expect(statusOf(TOKEN, `Bearer ${TOKEN}`, "127.0.0.1", { headers })).toBe("token");
+    },
+  );
 });
