@@ -10,6 +10,7 @@ export default defineConfig({
     projects: [
       {
         resolve,
+        ssr: { resolve },
         test: {
           name: "unit",
           include: ["packages/*/test/**/*.test.ts"],
@@ -19,6 +20,7 @@ export default defineConfig({
       },
       {
         resolve,
+        ssr: { resolve },
         test: {
           name: "simulation",
           include: ["packages/*/test/**/*.sim.test.ts"],
@@ -28,6 +30,7 @@ export default defineConfig({
       },
       {
         resolve,
+        ssr: { resolve },
         test: {
           name: "integration",
           include: ["test/integration/**/*.test.ts"],

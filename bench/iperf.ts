@@ -42,9 +42,19 @@ export type Direction = "up" | "down";
 export async function bulkRate(port: number, direction: Direction, seconds: number): Promise<number> {
   const flags = ["-c", "127.0.0.1", "-p", String(port), "-t", String(seconds), "-J"];
   if (direction === "down") flags.push("-R");
-  const { stdout } = await execute("iperf3", flags, { maxBuffer: 2 ** 26 });
-  const report = JSON.parse(stdout) as { end: { sum_received: { bits_per_second: number } } };
-  return report.end.sum_received.bits_per_second / 1e9;
+  for (;;) {
+    // Its exit status is 1 when the server still closes the test before: then it says so, and is asked again.
+    const { stdout } = await execute("iperf3", flags, { maxBuffer: 2 ** 26 }).catch(
+      (error: { stdout: string }) => error,
+    );
+    const report = JSON.parse(stdout) as {
+      error?: string;
+      end?: { sum_received?: { bits_per_second: number } };
+    };
+    const rate = report.end?.sum_received?.bits_per_second;
+    if (rate !== undefined) return rate / 1e9;
+    if (report.error?.includes("busy") !== true) throw new Error(`iperf3: ${report.error}`);
+  }
 }
 
 async function freePort(): Promise<number> {

@@ -93,6 +93,7 @@ function table(): string {
   return lines.join("\n");
 }
 
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
 await measureBulk();
 await measureLatency();
 const results = join(import.meta.dirname, "results");

@@ -50,9 +50,11 @@ export class TunnelProcesses {
 }
 
 function run(...args: string[]): ChildProcess {
-  return spawn(CULVERT, [...args, "--log-level", "warn"], {
+  const child = spawn(CULVERT, [...args, "--log-level", "warn"], {
     stdio: ["ignore", "pipe", "inherit"],
   });
+  process.once("exit", () => child.kill("SIGKILL")); // however this ends, it leaves nothing behind
+  return child;
 }
 
 async function line(

@@ -83,6 +83,7 @@ export class ChunkQueue {
   }
 
   #shift(): void {
+    this.#chunks[this.#first] = EMPTY; // what was taken must not stay pinned behind what waits
     this.#first += 1;
     if (this.#first === this.#chunks.length) {
       this.#chunks = [];
@@ -95,5 +96,6 @@ export class ChunkQueue {
   }
 }
 
+const EMPTY = new Uint8Array(0);
 const SMALL_BYTES = 2048;
 const BLOCK_BYTES = 16_384;

@@ -8,9 +8,8 @@ export class Flight {
   readonly #ceilingBytes: number;
   #inFlight = 0;
   #limit: number;
-  /** Smallest round trip seen on this transport, ms; undefined before the first. */
-  #minRttMs: number | undefined;
-  #lastRttMs: number | undefined;
+  /** The last round trips of this transport, ms. The smallest counts, and a path that became longer is believed in time. */
+  readonly #rttsMs: number[] = [];
   #sampleStart = 0;
   #sampleBytes = 0;
   #lastAckAt = 0;
@@ -36,19 +35,18 @@ export class Flight {
   }
 
   get minRttMs(): number | undefined {
-    return this.#minRttMs;
+    return this.#rttsMs.length === 0 ? undefined : Math.min(...this.#rttsMs);
   }
 
   get lastRttMs(): number | undefined {
-    return this.#lastRttMs;
+    return this.#rttsMs.at(-1);
   }
 
   /** A new transport: nothing is under way, and the old path says nothing about the new one. */
   restart(now: number): void {
     this.#inFlight = 0;
     this.#limit = this.#floorBytes;
-    this.#minRttMs = undefined;
-    this.#lastRttMs = undefined;
+    this.#rttsMs.length = 0;
     this.#rates.length = 0;
     this.#sampleStart = now;
     this.#sampleBytes = 0;
@@ -78,8 +76,8 @@ export class Flight {
   }
 
   measuredRtt(ms: number): void {
-    this.#lastRttMs = ms;
-    this.#minRttMs = Math.min(ms, this.#minRttMs ?? ms);
+    this.#rttsMs.push(ms);
+    if (this.#rttsMs.length > RTT_SAMPLES) this.#rttsMs.shift();
     this.#resize();
   }
 
@@ -89,7 +87,7 @@ export class Flight {
   }
 
   #pathMs(): number {
-    return Math.max(this.#minRttMs ?? 0, TURN_MS);
+    return Math.max(this.minRttMs ?? 0, TURN_MS);
   }
 
   #resize(): void {
@@ -101,3 +99,5 @@ export class Flight {
 export const TURN_MS = 5;
 const MIN_SAMPLE_MS = 10;
 const RATE_SAMPLES = 10;
+/** Two minutes of pings at their default interval. */
+const RTT_SAMPLES = 12;

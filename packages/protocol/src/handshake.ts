@@ -9,8 +9,8 @@ export interface Hello {
   /** Random id of the client process, 32 hex digits: makes creating a session idempotent when a WELCOME was lost. */
   readonly instance: string;
   /**
-   * Number of this dial; grows with each dial of the instance. One that is not above the highest of the instance's
-   * session was overtaken on its way, and must not displace it. Missing: 0.
+   * Number of this dial; grows with each dial of the instance. One below the highest of the instance's session was
+   * overtaken on its way, and must not displace it. Missing: 0.
    */
   readonly attempt?: number;
   /** Under which name the client holds its tunnels; the same name displaces. */

@@ -84,8 +84,8 @@ export class Liveness {
   /** Marks a due ping, and says whether the transport is to be given up. */
   check(now: number, inFlight: boolean): ErrorCode | undefined {
     if (!this.#attached) return undefined;
-    const isAskingLate = now >= this.#nextPing && !this.#pingDue;
-    if (isAskingLate) this.#pingDue = true;
+    const isAskingLate = now - this.#nextPing > LATE_MS && !this.#pingDue && this.#awaited === undefined;
+    if (now >= this.#nextPing) this.#pingDue = true;
     const silenceAt = this.#silenceAt();
     const stallAt = this.#stallAt(inFlight);
     const dueAt = Math.min(silenceAt, stallAt);
@@ -96,7 +96,7 @@ export class Liveness {
       return undefined;
     }
     // It stood still when it should have pinged: the peer was silent because nobody asked. Ask now, and as after a sleep.
-    if (isAskingLate && now >= silenceAt) {
+    if (isAskingLate && now >= silenceAt && this.#judgeNotBefore < dueAt) {
       this.#judgeNotBefore = now + SUSPECT_MS;
       return undefined;
     }

@@ -48,7 +48,8 @@ export class ReplayBuffer {
   /** The frame with that number, which must lie in `acked + 1 .. last`. */
   frameAt(sequence: number): Uint8Array {
     const frame = this.#frames[this.#head + sequence - this.#firstSequence];
-    if (frame === undefined) throw new RangeError(`frame ${sequence} is not kept`);
+    if (frame === undefined || sequence < this.#firstSequence)
+      throw new RangeError(`frame ${sequence} is not kept`);
     return frame;
   }
 

@@ -37,8 +37,8 @@ const SECRET = "s".repeat(43);
 const INSTANCE = "0".repeat(32);
 const KEEPALIVE = { intervalMs: 1, timeoutMs: 1 };
 /** No honest wait in this world lasts longer (virtual ms); who is not done by then never will be. */
-const PATIENCE_MS = 120_000;
-const MOST_STEPS = 300_000;
+const PATIENCE_MS = 600_000;
+const MOST_STEPS = 1_000_000;
 
 /** Stands for the HMAC: a proof is right when it names exactly what it is made over. */
 function prove(input: Uint8Array): string {
