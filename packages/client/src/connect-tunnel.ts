@@ -1,9 +1,11 @@
 import { type Link, ListeningTunnel, type ListeningTunnelStats, type Logger } from "@culvert/peer";
-import { CulvertError, formatEndpoint } from "@culvert/protocol";
+import { CulvertError, formatEndpoint, type SessionOptions } from "@culvert/protocol";
 import { Tunnel, type TunnelEvent, type TunnelState } from "./tunnel.ts";
 import { connectText, type TunnelSpec } from "./tunnel-options.ts";
 
 export interface ConnectTunnelOptions {
+  /** Bounds the visitors: no more than the session may have streams. */
+  readonly session: Pick<SessionOptions, "maxStreams">;
   readonly logger: Logger;
   readonly onEvent: (tunnel: Tunnel, event: TunnelEvent) => void;
 }
@@ -28,13 +30,17 @@ export class ConnectTunnel extends Tunnel {
   }
 
   /** @throws CulvertError `listen_failed`; its cause has the code that says why, `address_in_use` for one. */
-  static async listen(spec: TunnelSpec, { logger, onEvent }: ConnectTunnelOptions): Promise<ConnectTunnel> {
+  static async listen(
+    spec: TunnelSpec,
+    { session, logger, onEvent }: ConnectTunnelOptions,
+  ): Promise<ConnectTunnel> {
     const log = logger.child({ tunnel: spec.name });
     let listening: ListeningTunnel;
     try {
       listening = await ListeningTunnel.listen({
         listen: spec.listen,
         request: { target: connectText(spec.connect) },
+        maxVisitors: session.maxStreams,
         logger: log,
       });
     } catch (cause) {

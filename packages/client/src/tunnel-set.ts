@@ -9,7 +9,7 @@ import { isSameTunnel, type TunnelSpec } from "./tunnel-options.ts";
 
 type TunnelSetOptions = Pick<
   ResolvedClientOptions,
-  "dialTimeoutMs" | "lookup" | "logger" | "retry" | "random"
+  "session" | "dialTimeoutMs" | "lookup" | "logger" | "retry" | "random"
 > & {
   readonly onEvent: (tunnel: Tunnel, event: TunnelEvent) => void;
 };

@@ -55,6 +55,24 @@ describe("a CONNECT tunnel", () => {
   });
 });
 
+describe("a CONNECT tunnel's visitors", () => {
+  it("are as many as the session may have streams: the next is reset", async () => {
+    const server = await ScriptedServer.start();
+    const { client } = watchedClient({
+      server: server.url,
+      mode: CONNECT,
+      listen: "0",
+      connect: "a:1",
+      session: { maxStreams: 1 },
+    });
+    await client.start();
+    const [tunnel] = client.tunnels;
+    expect(await echoed(visit(tunnel?.address), "first")).toBe("first");
+    expect(await endOf(visit(tunnel?.address))).toBe("ECONNRESET");
+    expect(tunnel?.stats()).toMatchObject({ visitors: 1 });
+  });
+});
+
 describe("a LISTEN tunnel", () => {
   it("dials its target for each stream of the server", async () => {
     const { address } = await tcpTarget((socket) => socket.pipe(socket));

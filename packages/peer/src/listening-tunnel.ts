@@ -12,6 +12,8 @@ export interface ListeningTunnelOptions {
   readonly request: Pick<OpenRequest, "target" | "tunnelId">;
   /** Where streams are opened; can be set later. Without one every visitor is reset. */
   readonly link?: Link;
+  /** Visitors who may be here at once; further ones are reset. Each costs a descriptor and memory, also while it waits. */
+  readonly maxVisitors: number;
   /** Whose question the name to listen on is; default: nobody's. */
   readonly lookupShare?: LookupShare;
   readonly logger: Logger;
@@ -53,13 +55,13 @@ export class ListeningTunnel {
   /** Resolves when visitors can come. @throws CulvertError with the listener's code, `address_in_use` for one. */
   static async listen(options: ListeningTunnelOptions): Promise<ListeningTunnel> {
     let tunnel: ListeningTunnel | undefined;
-    const { listen, logger, lookupShare } = options;
+    const { listen, maxVisitors, logger, lookupShare } = options;
     const onVisitor = (visitor: Visitor): void => {
       // The first visitor may come before the promise is taken up.
       if (tunnel === undefined) resetSocket(visitor.socket);
       else tunnel.#receive(visitor);
     };
-    const listener = await Listener.listen(listen, onVisitor, { logger, lookupShare });
+    const listener = await Listener.listen(listen, onVisitor, { maxVisitors, logger, lookupShare });
     tunnel = new ListeningTunnel(options, listener);
     return tunnel;
   }

@@ -19,10 +19,12 @@ const ANY = parseEndpoint("127.0.0.1:0");
 async function listen(
   link?: Link,
   request: Pick<OpenRequest, "target" | "tunnelId"> = { target: "tcp://t:1" },
+  maxVisitors = 100,
 ) {
   const tunnel = await ListeningTunnel.listen({
     listen: ANY,
     request,
+    maxVisitors,
     logger: silentLogger,
     ...(link === undefined ? {} : { link }),
   });
@@ -119,6 +121,19 @@ describe("ListeningTunnel", () => {
     expect(tunnel.stats().failed).toBe(1);
   });
 
+  test("too many at once: the next is reset, those before are served", async () => {
+    const { client, server } = linkPair();
+    server.onStream = echo;
+    const { visit, tunnel } = await listen(client, { tunnelId: 1 }, 2);
+    const [first, second] = [visit(), visit()];
+    for (const each of [first, second]) {
+      each.write("x");
+      await once(each, "data");
+    }
+    expect(await once(visit(), "error")).toMatchObject([{ code: "ECONNRESET" }]);
+    expect(tunnel.stats()).toMatchObject({ visitors: 2, open: 2 });
+  });
+
   test("close frees the address and leaves connections alone", async () => {
     const { client, server } = linkPair();
     server.onStream = echo;
@@ -136,7 +151,12 @@ describe("ListeningTunnel", () => {
   test("an address in use is the rejection's code", async () => {
     const port = await listenOn(createServer());
     const endpoint = parseEndpoint(`127.0.0.1:${port}`);
-    const attempt = ListeningTunnel.listen({ listen: endpoint, request: {}, logger: silentLogger });
+    const attempt = ListeningTunnel.listen({
+      listen: endpoint,
+      request: {},
+      maxVisitors: 1,
+      logger: silentLogger,
+    });
     const error = await attempt.catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(CulvertError);
     expect(error).toMatchObject({ code: "address_in_use" });

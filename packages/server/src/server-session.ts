@@ -231,6 +231,7 @@ export class ServerSession {
       listen: verdict.endpoint,
       request: { tunnelId },
       link: this.link,
+      maxVisitors: this.#options.options.session.maxStreams,
       lookupShare: this.#lookupShare,
       logger,
     });

@@ -184,6 +184,30 @@ describe("LISTEN: the server listens", () => {
     expect(await once(visitor, "error")).toMatchObject([{ code: "ECONNRESET" }]);
   });
 
+  test("a tunnel has as many visitors as the session may have streams: the next is reset", async () => {
+    await using narrow = new Server({ port: 0, session: { maxStreams: 2 } });
+    await narrow.start();
+    const { link, client } = await openSession(narrow.address?.url ?? "");
+    let streams = 0;
+    const twoCame = new Promise<void>((resolve) => {
+      link.onStream = (incoming) => {
+        incoming.accept({ onData: () => undefined, onEnd: () => undefined, onReset: () => undefined });
+        streams += 1;
+        if (streams === 2) resolve();
+      };
+    });
+    const ready = await new Promise<string>((resolve, reject) => {
+      link.requestTunnel("tcp://127.0.0.1:0", "t", { onReady: resolve, onClosed: reject });
+    });
+    const visitors = [1, 2].map(() => connect(portOf(ready), "127.0.0.1"));
+    await twoCame;
+    const third = connect(portOf(ready), "127.0.0.1");
+    expect(await once(third, "error")).toMatchObject([{ code: "ECONNRESET" }]);
+    for (const visitor of visitors) visitor.on("error", () => undefined).destroy();
+    link.close();
+    await client.closed;
+  });
+
   test("an address in use: address_in_use, and the event says so", async () => {
     const taken = createServer().listen(0, "127.0.0.1");
     await once(taken, "listening");
