@@ -11,10 +11,10 @@ Flags, environment and exit codes: culvert server --help, culvert client --help
 
 export const SERVER_EXAMPLES = `
 Examples:
-  # for clients on this machine, or behind a TLS proxy on it:
+  # for clients on this machine:
   culvert server
 
-  # for clients anywhere, who must show a token:
+  # for clients anywhere, who must show a token; also behind a proxy that ends TLS:
   (umask 077; openssl rand -hex 32 > token)
   culvert server --host 0.0.0.0 --port 9000 --token-file token`;
 
