@@ -90,7 +90,13 @@ export class Admission {
         return;
       case "create":
         if (this.#draining) handshake.refuse("shutting_down", { retryAfterMs: retryAfterMs() });
-        else void this.#displaceAndCreate(arrival, handshake, hello, decision);
+        else {
+          this.#displaceAndCreate(arrival, handshake, hello, decision).catch((error: unknown) => {
+            this.#log.error({ error, remoteAddress: arrival.remoteAddress }, "a session could not be made");
+            if (handshake.isOver) arrival.transport.terminate();
+            else handshake.refuse("internal_error");
+          });
+        }
     }
   }
 
@@ -142,22 +148,27 @@ export class Admission {
     const identity = { id, owner: arrival.owner, name: hello.name };
     const { session: options, logger } = this.#options;
     const link = new Link({ role: "server", session: options, peerLimits: hello.limits, logger });
-    const session = new ServerSession({
-      identity,
-      agent: hello.agent,
-      link,
-      options: this.#options,
-      emit: this.#emit,
-      onEnded: (cause) => this.#book.remove(id, cause.code, performance.now()),
-      onDetached: () => {
-        // A client that never showed that it got the WELCOME cannot resume: it does not know the secret.
-        if (!this.#book.isProven(id)) link.fail(new CulvertError("never_welcomed"));
-      },
-    });
-    link.onProven = () => this.#book.markProven(id);
-    handshake.welcome(this.#welcome(id, 0, secret));
-    this.#book.add({ ...identity, instance: hello.instance, secret, link: session }, hello.attempt);
-    this.#attach(arrival, session, 0);
+    try {
+      const session = new ServerSession({
+        identity,
+        agent: hello.agent,
+        link,
+        options: this.#options,
+        emit: this.#emit,
+        onEnded: (cause) => this.#book.remove(id, cause.code, performance.now()),
+        onDetached: () => {
+          // A client that never showed that it got the WELCOME cannot resume: it does not know the secret.
+          if (!this.#book.isProven(id)) link.fail(new CulvertError("never_welcomed"));
+        },
+      });
+      link.onProven = () => this.#book.markProven(id);
+      handshake.welcome(this.#welcome(id, 0, secret));
+      this.#book.add({ ...identity, instance: hello.instance, secret, link: session }, hello.attempt);
+      this.#attach(arrival, session, 0);
+    } catch (error) {
+      link.fail(new CulvertError("internal_error", undefined, { cause: error })); // nobody else would ever end it
+      throw error;
+    }
   }
 
   /** False when the server is full of attached sessions. */

@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
+import type { Logger } from "@culvert/peer";
 import { encodeHello, type Hello } from "@culvert/protocol";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Server } from "../src/index.ts";
@@ -302,5 +303,61 @@ describe("maxSessions", () => {
     second.link.close();
     first.link.close();
     await once(second.client.ws, "close");
+  });
+});
+
+describe("a fault of our own while a session is made", () => {
+  test("is answered with internal_error, and told in the log; the next client gets in", async () => {
+    const errors: object[] = [];
+    let isBroken = true;
+    const quiet = (): void => undefined;
+    const logger: Logger = {
+      trace: quiet,
+      debug: quiet,
+      info: quiet,
+      warn: quiet,
+      error: (fields, message) => void errors.push({ ...fields, message }),
+      child: (bindings) => {
+        if (isBroken && "session" in bindings) throw new Error("broken");
+        return logger;
+      },
+    };
+    await using server = new Server({ port: 0, logger });
+    await server.start();
+    const url = server.address?.url ?? "";
+    const refused = nextEvent(server, "refused");
+    const client = await RawClient.connect(url);
+    expect(await client.rejected(helloOf())).toMatchObject({ code: "internal_error", close: 1011 });
+    expect(await refused).toMatchObject({ reason: "internal_error" });
+    expect(errors).toMatchObject([{ error: { message: "broken" }, message: "a session could not be made" }]);
+    expect(server.sessions()).toEqual([]);
+    isBroken = false;
+    const { link, client: next } = await openSession(url);
+    link.close();
+    await next.closed;
+  });
+
+  test("after the WELCOME ends the transport, and nothing is left of the session", async () => {
+    let isBroken = true;
+    const quiet = (): void => undefined;
+    const logger: Logger = {
+      trace: quiet,
+      debug: quiet,
+      info: (_fields, message) => {
+        if (isBroken && message === "session attached") throw new Error("broken");
+      },
+      warn: quiet,
+      error: quiet,
+      child: () => logger,
+    };
+    await using server = new Server({ port: 0, logger });
+    await server.start();
+    const client = await RawClient.connect(server.address?.url ?? "");
+    const ended = sessionBecomes(server, "ended");
+    await client.welcomed(helloOf());
+    expect([1006, 1011]).toContain((await client.closed).code);
+    await ended;
+    expect(server.sessions()).toEqual([]);
+    isBroken = false;
   });
 });
