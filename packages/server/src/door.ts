@@ -22,7 +22,7 @@ export interface DoorOptions {
 /** Where connections come in: takes the requests of HTTP servers, and knows every connection that is ours. */
 export class Door implements Mount {
   readonly #options: DoorOptions;
-  readonly #upgrade = new Upgrade();
+  readonly #upgrade = new Upgrade((socket, answer) => this.#refuse(socket, answer, "debug"));
   readonly #waitingRoom: WaitingRoom;
   /** All connections of our own HTTP server, and what was upgraded on those of others. */
   readonly #sockets = new Set<Duplex>();
@@ -117,10 +117,10 @@ export class Door implements Mount {
     sendAnswer(response, answer);
   }
 
-  #refuse(socket: Duplex, answer: HttpAnswer): void {
+  #refuse(socket: Duplex, answer: HttpAnswer, level: "info" | "debug" = "info"): void {
     const remoteAddress = remoteOf(socket);
     this.#refused += 1;
-    this.#options.logger.info({ remoteAddress, status: answer.status }, "upgrade refused");
+    this.#options.logger[level]({ remoteAddress, status: answer.status }, "upgrade refused");
     this.#options.emit({ type: "refused", remoteAddress, reason: answer.status });
     socket.on("error", ignore);
     writeAnswer(socket, answer);

@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 import { type Transport, webSocketTransport } from "@culvert/peer";
 import { MAX_FRAME_BYTES, SUBPROTOCOL } from "@culvert/protocol";
 import { type ServerOptions, WebSocketServer } from "ws";
-import { writeAnswer } from "./http-answer.ts";
+import type { HttpAnswer } from "./http-answer.ts";
 
 /** The defaults of ws are made for chat; these are for frames of a known largest size. */
 const WS_OPTIONS: ServerOptions & { readonly closeTimeout: number } = {
@@ -29,15 +29,15 @@ const KEEP_ALIVE_MS = 30_000;
 export class Upgrade {
   readonly #server = new WebSocketServer(WS_OPTIONS);
 
-  constructor() {
-    // What ws finds wrong (the key, a malformed list of subprotocols) is answered like everything else.
+  /** @param refuse Answers a request that ws finds wrong: its key, or a malformed list of subprotocols. */
+  constructor(refuse: (socket: Duplex, answer: HttpAnswer) => void) {
     this.#server.on("wsClientError", (error, socket) => {
-      writeAnswer(socket, { status: 400, text: `${error.message}.` });
+      refuse(socket, { status: 400, text: `${error.message}.` });
     });
   }
 
   /**
-   * Answers 101 and hands out the transport, at once; or answers 400. The socket must have an error listener.
+   * Answers 101 and hands out the transport, at once; or refuses it. The socket must have an error listener.
    * @param head what came behind the request.
    */
   accept(
