@@ -14,7 +14,7 @@ Examples:
   # for clients on this machine:
   culvert server
 
-  # for clients anywhere, who must show a token; also behind a proxy that ends TLS:
+  # for clients anywhere, or behind a TLS proxy; they must show a token:
   (umask 077; openssl rand -hex 32 > token)
   culvert server --host 0.0.0.0 --port 9000 --token-file token`;
 
