@@ -16,12 +16,15 @@ export type Answer =
 /** A process of its own that runs one of the `*-process.ts` files here, from the sources, and answers questions. */
 export class Forked implements AsyncDisposable {
   readonly #child: ChildProcess;
+  /** Resolves with its exit code or signal. */
+  readonly #gone: Promise<string>;
   readonly #waiting = new Map<number, (answer: Answer) => void>();
   #asked = 0;
   #stderr = "";
 
   private constructor(child: ChildProcess) {
     this.#child = child;
+    this.#gone = once(child, "exit").then(([code, signal]) => String(code ?? signal));
     child.on("message", (answer: Answer) => {
       this.#waiting.get(answer.id)?.(answer);
       this.#waiting.delete(answer.id);
@@ -45,17 +48,13 @@ export class Forked implements AsyncDisposable {
     return this.#child.pid as number;
   }
 
-  get isAlive(): boolean {
-    return this.#child.exitCode === null && this.#child.signalCode === null;
-  }
-
   /** Calls what the process offers under that name. @throws Error with what went wrong there. */
   async ask<T>(method: string, argument?: unknown, patienceMs = 30_000): Promise<T> {
     this.#asked += 1;
     const question: Question = { id: this.#asked, method, argument };
     const answered = new Promise<Answer>((resolve) => this.#waiting.set(question.id, resolve));
     this.#child.send(question);
-    const gone = this.#gone().then((how) => {
+    const gone = this.#gone.then((how) => {
       throw new Error(`the process ended (${how}): ${this.#stderr}`);
     });
     gone.catch(() => undefined);
@@ -71,18 +70,13 @@ export class Forked implements AsyncDisposable {
   /** Ends it as a crash does. */
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
-    await soon(this.#gone(), "the process is gone");
+    await soon(this.#gone, "the process is gone");
   }
 
   /** Lets go of it, and waits until it has ended by itself: nothing keeps it alive any more. The exit code or signal. */
   async endsByItself(patienceMs?: number): Promise<string> {
     if (this.#child.connected) this.#child.disconnect();
-    return soon(this.#gone(), `the process ends by itself (${this.#stderr})`, patienceMs);
-  }
-
-  async #gone(): Promise<string> {
-    if (this.isAlive) await once(this.#child, "exit");
-    return String(this.#child.exitCode ?? this.#child.signalCode);
+    return soon(this.#gone, `the process ends by itself (${this.#stderr})`, patienceMs);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
