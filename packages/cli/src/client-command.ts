@@ -1,4 +1,12 @@
-import { CLIENT_DEFAULTS, Client, type ClientOptions, CONNECT, LISTEN, type Tunnel } from "@culvert/client";
+import {
+  CLIENT_DEFAULTS,
+  Client,
+  type ClientOptions,
+  CONNECT,
+  isPlainText,
+  LISTEN,
+  type Tunnel,
+} from "@culvert/client";
 import type { Logger } from "@culvert/peer";
 import { CulvertError, formatEndpoint } from "@culvert/protocol";
 import type { Command, Option } from "commander";
@@ -141,7 +149,7 @@ export function clientOptionsOf(
 function checkName(flag: string | undefined, env: Environment): string | undefined {
   const [what, name] = flag === undefined ? ["CULVERT_NAME", env.CULVERT_NAME] : ["--name", flag];
   if (name === undefined || (flag === undefined && name === "")) return undefined;
-  if (name.length >= 1 && name.length <= 255 && !/\p{Cc}/u.test(name)) return name;
+  if (name.length >= 1 && name.length <= 255 && isPlainText(name)) return name;
   throw new UsageError(`${what} must have 1 to 255 characters, and no control characters among them.`);
 }
 

@@ -420,6 +420,10 @@ describe("a wrong command line is refused in one sentence that names the flag an
       ["client", URL, ...L, "--name", ""],
       "--name must have 1 to 255 characters, and no control characters among them.",
     ],
+    ...["\u0007", "\u0085", "\u2028", "\u200e", "a\u202eb", "\u2066"].map((name): [string[], string] => [
+      ["client", URL, ...L, "--name", name],
+      "--name must have 1 to 255 characters, and no control characters among them.",
+    ]),
     [
       ["client", URL, ...L, "--header", "X"],
       "--header is not a header: write 'Name: value', with a colon after the name.",

@@ -20,6 +20,7 @@ export {
 export type { ClientState } from "./client-state.ts";
 export type { Connector, ConnectRequest } from "./dial.ts";
 export { CONNECT, LISTEN, type Mode } from "./mode.ts";
+export { isPlainText } from "./plain-text.ts";
 export { RETRY_DEFAULTS, type ResolvedRetryOptions, type RetryOptions } from "./retry-options.ts";
 export type { Tunnel, TunnelEvent, TunnelState } from "./tunnel.ts";
 export type { StreamCallback, StreamInfo, TunnelOptions, TunnelSpec } from "./tunnel-options.ts";

@@ -1,4 +1,5 @@
 import { CulvertError } from "@culvert/protocol";
+import { isPlainText } from "./plain-text.ts";
 
 /** `invalid_option` with a sentence that names the option, what it must be and what was given. */
 export function invalidOption(detail: string, cause?: unknown): CulvertError {
@@ -61,7 +62,7 @@ export class OptionReader {
     return value;
   }
 
-  /** Text of `min` to `max` characters without control characters. The text itself is never repeated: it may be secret. */
+  /** Text of `min` to `max` characters, 255 at most, that the peer will take, see {@link isPlainText}. The text itself is never repeated: it may be secret. */
   optionalText(key: string, min: number, max: number): string | undefined {
     const value = this.get(key);
     if (value === undefined) return undefined;
@@ -69,7 +70,7 @@ export class OptionReader {
     if (value.length < min || value.length > max) {
       throw invalidOption(`${this.path(key)} must have ${min} to ${max} characters, it has ${value.length}`);
     }
-    if (/\p{Cc}/u.test(value)) throw invalidOption(`${this.path(key)} must not contain control characters`);
+    if (!isPlainText(value)) throw invalidOption(`${this.path(key)} must not contain control characters`);
     return value;
   }
 

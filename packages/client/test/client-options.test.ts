@@ -181,6 +181,13 @@ describe("each fault is one sentence that names the option", () => {
     ["two credentials", { server, token: "x", headers: { AUTHORIZATION: "y" } }, /token and headers/],
     ["an empty name", { server, name: "" }, /name must have 1 to 255/],
     ["a name with an escape", { server, name: "\u001b[31m" }, /name must not contain control/],
+    ["a name that turns the writing", { server, name: "a\u202egpj.exe" }, /name must not contain control/],
+    ["an agent with a mark", { server, agent: "a\u200e" }, /agent must not contain control/],
+    [
+      "a tunnel's name of two lines",
+      { server, tunnels: [{ ...tunnel, name: "a\u2028b" }] },
+      /tunnels\[0\]\.name must not contain control/,
+    ],
     ["a header of the WebSocket", { server, headers: { Upgrade: "h2c" } }, /must not set Upgrade/],
     ["a header with a line break", { server, headers: { a: "b\r\nc: d" } }, /headers has a name or a value/],
     ["a header that is no text", { server, headers: { a: 1 } }, /headers must have strings/],
