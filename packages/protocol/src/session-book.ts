@@ -43,7 +43,6 @@ interface Entry<L> {
 interface Ended {
   readonly owner: string;
   readonly secret: string;
-  readonly code: ErrorCode;
   readonly until: number;
 }
 
@@ -98,7 +97,7 @@ export class SessionBook<L> {
     const ended = this.#ended.get(resume.session);
     if (ended === undefined || ended.until <= now || ended.owner !== owner) return "session_unknown";
     if (!this.#options.verify(ended.secret, input, resume.proof)) return "session_unknown";
-    return ended.code === "displaced" ? "displaced" : "session_unknown";
+    return "displaced";
   }
 
   /**
@@ -121,7 +120,7 @@ export class SessionBook<L> {
     return this.#byId.get(id)?.proven ?? false;
   }
 
-  /** Takes a session out; its cause is kept for `keepEndedMs`. */
+  /** Takes a session out; that it was displaced is remembered for `keepEndedMs`. */
   remove(id: string, code: ErrorCode, now: number): void {
     const entry = this.#byId.get(id);
     if (entry === undefined) return;
@@ -129,10 +128,10 @@ export class SessionBook<L> {
     const key = nameKey(entry.record.owner, entry.record.name);
     if (this.#byName.get(key) === entry) this.#byName.delete(key);
     this.#forgetEnded(now);
+    if (code !== "displaced") return; // nothing else is ever told
     this.#ended.set(id, {
       owner: entry.record.owner,
       secret: entry.record.secret,
-      code,
       until: now + this.#options.keepEndedMs,
     });
   }
