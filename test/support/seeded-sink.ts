@@ -8,17 +8,21 @@ export class SeededSink {
   readonly #expected: SeededBytes;
   #received = 0;
 
-  constructor(stream: Duplex, seed: number) {
+  /** @param first Bytes that were read from the stream before. */
+  constructor(stream: Duplex, seed: number, first: Buffer = Buffer.alloc(0)) {
     this.#expected = new SeededBytes(seed);
     this.whole = new Promise((resolve, reject) => {
-      stream.on("data", (chunk: Buffer) => {
+      const take = (chunk: Buffer): void => {
         const expected = this.#expected.next(chunk.length);
         if (!expected.equals(chunk)) {
           const at = chunk.findIndex((byte, index) => byte !== expected[index]);
           reject(new Error(`seed ${seed}: byte ${this.#received + at} is wrong`));
         }
         this.#received += chunk.length;
-      });
+      };
+      take(first);
+      if (stream.readableEnded) resolve(this.#received);
+      stream.on("data", take);
       stream.once("end", () => resolve(this.#received));
       stream.once("error", (error) => reject(this.#broken(error.message)));
       stream.once("close", () => reject(this.#broken("closed")));

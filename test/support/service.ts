@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { type AddressInfo, createServer, type Server } from "node:net";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { type Endpoint, formatEndpoint, parseEndpoint } from "@culvert/protocol";
 import { soon, until } from "./deadline.ts";
 import { WireEnd } from "./wire-end.ts";
@@ -12,6 +12,8 @@ export class Service implements AsyncDisposable {
   readonly visitors: WireEnd[] = [];
   readonly #server: Server;
   #taken = 0;
+  readonly #sockets = new Set<Socket>();
+  #remembers = true;
 
   private constructor(server: Server, address: string) {
     this.#server = server;
@@ -30,7 +32,9 @@ export class Service implements AsyncDisposable {
     const service = new Service(server, formatEndpoint(boundTo(server, endpoint)));
     server.on("connection", (socket) => {
       const visitor = new WireEnd(socket);
-      service.visitors.push(visitor);
+      if (service.#remembers) service.visitors.push(visitor);
+      service.#sockets.add(socket);
+      socket.once("close", () => service.#sockets.delete(socket));
       onVisitor(visitor);
     });
     return service;
@@ -43,7 +47,12 @@ export class Service implements AsyncDisposable {
 
   /** Connections that are open. */
   get open(): number {
-    return this.visitors.filter(({ socket }) => !socket.destroyed).length;
+    return this.#sockets.size;
+  }
+
+  /** Keeps nobody who comes from now on: for so many that a list of them would be all that is measured. */
+  forgets(): void {
+    this.#remembers = false;
   }
 
   /** The next connection that nobody has taken yet. */
@@ -55,7 +64,7 @@ export class Service implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const { socket } of this.visitors) socket.destroy();
+    for (const socket of this.#sockets) socket.destroy();
     const closed = new Promise((resolve) => this.#server.close(resolve));
     await soon(closed, `${this.address} is closed`);
   }

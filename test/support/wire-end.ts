@@ -65,8 +65,8 @@ export class WireEnd {
   }
 
   /** The same, when the socket is closed. */
-  closed(): Promise<Ending> {
-    return soon(this.#closed, "the socket is closed");
+  closed(patienceMs?: number): Promise<Ending> {
+    return soon(this.#closed, "the socket is closed", patienceMs);
   }
 
   get bytes(): Buffer {

@@ -1,0 +1,106 @@
+import { connect } from "node:net";
+import { parseEndpoint } from "@culvert/protocol";
+import { describe, expect, it } from "vitest";
+import { until } from "../support/deadline.ts";
+import { Forked } from "../support/forked.ts";
+import type { Holdings } from "../support/load-process.ts";
+import { Service } from "../support/service.ts";
+import { MODES } from "../support/tunnel-fixture.ts";
+import { WireEnd } from "../support/wire-end.ts";
+
+const MEGABYTE = 1024 * 1024;
+const SIMULTANEOUS = 1000;
+/** Of each mode, so 50,000 in all. */
+const ONE_AFTER_ANOTHER = 25_000;
+const AT_A_TIME = 20;
+
+/** Server and client in a process of their own; visitors and the echoing target here. */
+async function start(): Promise<{ load: Forked; service: Service; addresses: string[] }> {
+  const service = await Service.echo();
+  service.forgets();
+  const load = Forked.start("load-process.ts", {});
+  const addresses = await load.ask<string[]>("start", { target: service.address, modes: MODES });
+  return { load, service, addresses };
+}
+
+async function settled(load: Forked): Promise<Holdings> {
+  let holdings = await load.ask<Holdings>("holdings");
+  let last: Holdings | undefined;
+  // Sockets are closed some turns after their streams; what is left then is left for good.
+  while (last?.sockets !== holdings.sockets || holdings.streams > 0) {
+    last = holdings;
+    holdings = await load.ask<Holdings>("holdings");
+  }
+  return holdings;
+}
+
+/** One visitor: says something, gets it back, ends. */
+function echo(port: number, text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1", () => socket.end(text));
+    let got = "";
+    socket.on("data", (chunk: Buffer) => {
+      got += chunk.toString();
+    });
+    socket.once("error", reject);
+    socket.once("close", () => (got === text ? resolve() : reject(new Error(`${got} for ${text}`))));
+  });
+}
+
+describe("many connections", () => {
+  it(`${SIMULTANEOUS} at once through each mode, each with its own bytes, and nothing is left of them`, async () => {
+    const { load, service, addresses } = await start();
+    await using _load = load;
+    await using _service = service;
+    const before = await settled(load);
+    for (const [m, address] of addresses.entries()) {
+      const visitors = await Promise.all(
+        Array.from({ length: SIMULTANEOUS }, () => WireEnd.connect(address)),
+      );
+      const texts = await Promise.all(visitors.map((visitor, n) => visitor.ask(`${m}: ${n}`)));
+      expect(texts).toEqual(visitors.map((_, n) => `${m}: ${n}`));
+      const during = await load.ask<Holdings>("holdings");
+      expect(during.streams).toBe(2 * SIMULTANEOUS);
+      // All of them talk again while all of them are there.
+      await Promise.all(visitors.map((visitor, n) => visitor.ask(`again ${n}`)));
+      for (const { socket } of visitors) socket.end();
+      expect(new Set(await Promise.all(visitors.map((visitor) => visitor.closed())))).toEqual(
+        new Set(["end"]),
+      );
+    }
+    await until(() => service.open === 0, "the target has no connection left");
+    const { memory, ...after } = await settled(load);
+    const { memory: _, ...expected } = before;
+    expect(after).toEqual(expected);
+    expect(memory - before.memory).toBeLessThan(16 * MEGABYTE);
+  });
+
+  it(`${2 * ONE_AFTER_ANOTHER} one after another leave nothing behind`, { timeout: 180_000 }, async () => {
+    const { load, service, addresses } = await start();
+    await using _load = load;
+    await using _service = service;
+    const ports = addresses.map((address) => {
+      const endpoint = parseEndpoint(address);
+      return endpoint.scheme === "tcp" ? endpoint.port : 0;
+    });
+    const run = async (count: number): Promise<void> => {
+      let next = 0;
+      const worker = async (): Promise<void> => {
+        while (next < count * ports.length) {
+          const n = next;
+          next += 1;
+          await echo(ports[n % ports.length] as number, `connection ${n}`);
+        }
+      };
+      await Promise.all(Array.from({ length: AT_A_TIME }, worker));
+    };
+    // Code is compiled, pools are filled: after the first fifth nothing may grow any more.
+    await run(ONE_AFTER_ANOTHER / 5);
+    const before = await settled(load);
+    await run((ONE_AFTER_ANOTHER * 4) / 5);
+    const after = await settled(load);
+    expect({ ...after, memory: 0 }).toEqual({ ...before, memory: 0 });
+    expect(after.memory - before.memory).toBeLessThan(4 * MEGABYTE);
+    expect(await load.ask("resumes")).toBe(0);
+  });
+});
