@@ -97,7 +97,7 @@ export class ListeningTunnel {
     this.#visitors += 1;
     const pipe = new SocketPipe(socket, { log, onDone: (result) => this.#ended(result, log) });
     try {
-      if (this.#link === undefined) throw new CulvertError("not_running", "there is no session");
+      if (this.#link === undefined) throw new CulvertError("not_running", "there is no session with the server yet");
       const stream = this.#link.openStream({ kind: "tcp", ...this.#options.request, visitor: address }, pipe);
       this.#open += 1;
       log.debug({ stream: stream.id }, "visitor connected");
@@ -105,7 +105,9 @@ export class ListeningTunnel {
     } catch (error) {
       if (!(error instanceof CulvertError)) throw error;
       this.#failed += 1;
-      log.info({ code: error.code }, "visitor reset");
+      // Whoever sees this wonders why: the address answers, so it is not the address.
+      if (this.#link === undefined) log.warn({ code: error.code, reason: error.message }, "visitor reset");
+      else log.info({ code: error.code }, "visitor reset");
       resetSocket(socket);
     }
   }

@@ -27,7 +27,7 @@ const TABLE = {
   unknown_tunnel: [8, 1000, false, "no such tunnel is open"],
   stream_limit: [9, 1000, true, "too many streams are open"],
   open_timeout: [10, 1000, true, "the peer did not answer the open in time"],
-  visitor_wait_timeout: [11, 1000, true, "the link did not come back while the visitor waited"],
+  visitor_wait_timeout: [11, 1000, true, "the stream could not be opened while its visitor waited"],
   cancelled: [12, 1000, false, "given up by the side that asked for it"],
   connection_reset: [13, 1000, false, "the carried connection was reset"],
   resource_exhausted: [15, 1000, true, "out of descriptors or memory"],

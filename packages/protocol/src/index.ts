@@ -22,7 +22,8 @@ export {
   type SessionLimits,
   SUBPROTOCOL,
 } from "./limits.ts";
-export { Session, type SessionEvent } from "./session.ts";
+export { Session } from "./session.ts";
 export { type AdmissionDecision, SessionBook, type SessionRecord } from "./session-book.ts";
+export type { SessionEvent } from "./session-event.ts";
 export { resolveSessionOptions, SESSION_DEFAULTS, type SessionOptions } from "./session-options.ts";
 export type { IncomingStream, OpenRequest, Stream, StreamHandler } from "./stream.ts";

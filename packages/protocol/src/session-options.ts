@@ -30,7 +30,7 @@ export interface SessionOptions {
   readonly maxPayloadBytes: number;
   /** How long a detached session is kept. */
   readonly graceMs: number;
-  /** How long a new stream waits for the link before it is reset. */
+  /** How long a new stream waits for the link, or for room in the peer's limits, before it is reset. */
   readonly visitorWaitMs: number;
   /** How many may wait so while detached. */
   readonly maxWaitingOpens: number;

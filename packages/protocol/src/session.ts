@@ -1,34 +1,18 @@
 import { CulvertError, type ErrorCode, ProtocolError } from "./errors.ts";
 import { decodeFrame, encodeClose, encodeGoaway, encodeNote, type Frame, isSequenced } from "./frame.ts";
+import { IncomingOpen } from "./incoming-open.ts";
 import type { SessionLimits } from "./limits.ts";
 import { Liveness } from "./liveness.ts";
 import { Outbox } from "./outbox.ts";
 import { ReceiveBudget } from "./receive-window.ts";
 import { replayCost } from "./replay-buffer.ts";
+import type { SessionCounters } from "./session-counters.ts";
+import type { SessionEvent } from "./session-event.ts";
 import type { SessionOptions } from "./session-options.ts";
-import type { IncomingStream, OpenRequest, Stream, StreamHandler } from "./stream.ts";
+import type { OpenRequest, Stream, StreamHandler } from "./stream.ts";
 import type { StreamCore, StreamHost } from "./stream-core.ts";
 import { StreamTable } from "./stream-table.ts";
 import { TunnelTable } from "./tunnel-table.ts";
-
-/** What the driver takes out of a session after each call. */
-export type SessionEvent =
-  | { readonly type: "stream"; readonly incoming: IncomingStream }
-  | { readonly type: "tunnelOpen"; readonly tunnelId: number; readonly listen: string; readonly name: string }
-  | { readonly type: "tunnelClose"; readonly tunnelId: number }
-  | { readonly type: "tunnelReady"; readonly tunnelId: number; readonly listen: string }
-  | { readonly type: "tunnelClosed"; readonly tunnelId: number; readonly code: ErrorCode }
-  | { readonly type: "note"; readonly text: string }
-  | { readonly type: "goaway"; readonly code: ErrorCode }
-  /** The transport is to be given up; the session is detached already. */
-  | { readonly type: "transportFailed"; readonly code: ErrorCode }
-  /** The session is over. `farewell` is the last message for the transport, if there is one. */
-  | {
-      readonly type: "ended";
-      readonly error: CulvertError;
-      readonly by: "local" | "peer";
-      readonly farewell: Uint8Array | undefined;
-    };
 
 /** Attached to a transport, waiting for one since a time, or over. */
 type SessionState =
@@ -449,7 +433,7 @@ export class Session {
     const stream = this.#streams.receiveOpen(id, request ?? { kind: "tcp" });
     if (request === undefined) stream.refuse("not_accepted");
     else if (this.#drainingBy === "local") stream.refuse("draining");
-    else this.#events.push({ type: "stream", incoming: new Incoming(stream) });
+    else this.#events.push({ type: "stream", incoming: new IncomingOpen(stream) });
   }
 
   #dropWaiting(): void {
@@ -476,17 +460,6 @@ export class Session {
   }
 }
 
-export interface SessionCounters {
-  readonly framesReceived: number;
-  readonly replayedFrames: number;
-  readonly replayedBytes: number;
-  /** Memory of the frames that the peer has not acknowledged. */
-  readonly replayBytes: number;
-  readonly inFlightBytes: number;
-  /** Promised to the peer beyond the initial windows. */
-  readonly windowBytes: number;
-}
-
 type RareFrame = Extract<
   Frame,
   { type: "tunnelOpen" | "tunnelClose" | "tunnelReady" | "tunnelClosed" | "note" | "goaway" | "close" }
@@ -496,37 +469,3 @@ const MAX_NOTES = 16;
 /** The attached clock is a sum of differences: a deadline on it must not be missed by the last bit, again and again. */
 const ROUNDING_MS = 0.001;
 const NO_EVENTS: SessionEvent[] = [];
-
-/** What an OPEN becomes for the driver: a question that waits for its answer. */
-class Incoming implements IncomingStream {
-  readonly #stream: StreamCore;
-
-  constructor(stream: StreamCore) {
-    this.#stream = stream;
-  }
-
-  get id(): number {
-    return this.#stream.id;
-  }
-
-  get request(): OpenRequest {
-    return this.#stream.request;
-  }
-
-  get onCancelled(): (() => void) | undefined {
-    return undefined;
-  }
-
-  set onCancelled(callback: (() => void) | undefined) {
-    this.#stream.onCancelled = callback;
-  }
-
-  accept(handler: StreamHandler): Stream {
-    this.#stream.accept(handler);
-    return this.#stream;
-  }
-
-  refuse(code: ErrorCode): void {
-    this.#stream.refuse(code);
-  }
-}
