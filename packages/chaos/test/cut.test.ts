@@ -81,30 +81,34 @@ describe("cut", () => {
 describe("cutAfter", () => {
   const offsets = [...Array.from({ length: 15 }, (_, i) => i), 65_535, 65_536, 65_537, 1_000_000];
 
-  it.each(["fin", "rst"] as const)("forwards exactly the bytes, up and down (%s)", async (how) => {
-    await using rig = await Rig.start();
-    const sent = random(2_000_000);
-    for (const bytes of offsets) {
-      for (const direction of ["up", "down"] as const) {
-        rig.proxy.cutAfter({ bytes, direction, how });
-        const cut = once(rig.proxy, "cut") as Promise<[Cut]>;
-        const { near, far } = await rig.pair();
-        const [from, to] = direction === "up" ? [near, far] : [far, near];
-        from.socket.end(sent);
-        const [{ cause, connection }] = await cut;
-        expect(cause).toBe("cutAfter");
-        expect(connection[direction].bytesForwarded).toBe(bytes);
-        if (how === "fin") {
-          await to.ended;
-          to.socket.end();
+  it.each(["fin", "rst"] as const)(
+    "forwards exactly the bytes, up and down (%s)",
+    async (how) => {
+      await using rig = await Rig.start();
+      const sent = random(2_000_000);
+      for (const bytes of offsets) {
+        for (const direction of ["up", "down"] as const) {
+          rig.proxy.cutAfter({ bytes, direction, how });
+          const cut = once(rig.proxy, "cut") as Promise<[Cut]>;
+          const { near, far } = await rig.pair();
+          const [from, to] = direction === "up" ? [near, far] : [far, near];
+          from.socket.end(sent);
+          const [{ cause, connection }] = await cut;
+          expect(cause).toBe("cutAfter");
+          expect(connection[direction].bytesForwarded).toBe(bytes);
+          if (how === "fin") {
+            await to.ended;
+            to.socket.end();
+          }
+          expect(await to.closed).toBe(how === "rst" ? "ECONNRESET" : undefined);
+          expect(to.received.equals(sent.subarray(0, bytes))).toBe(true);
+          from.socket.destroy();
         }
-        expect(await to.closed).toBe(how === "rst" ? "ECONNRESET" : undefined);
-        expect(to.received.equals(sent.subarray(0, bytes))).toBe(true);
-        from.socket.destroy();
       }
-    }
-    expect(rig.proxy.stats().cuts[how]).toBe(offsets.length * 2);
-  }, 60_000);
+      expect(rig.proxy.stats().cuts[how]).toBe(offsets.length * 2);
+    },
+    60_000,
+  );
 
   it("counts what was forwarded, under any fault", async () => {
     await using rig = await Rig.start();

@@ -97,7 +97,8 @@ export class ListeningTunnel {
     this.#visitors += 1;
     const pipe = new SocketPipe(socket, { log, onDone: (result) => this.#ended(result, log) });
     try {
-      if (this.#link === undefined) throw new CulvertError("not_running", "there is no session with the server yet");
+      if (this.#link === undefined)
+        throw new CulvertError("not_running", "there is no session with the server yet");
       const stream = this.#link.openStream({ kind: "tcp", ...this.#options.request, visitor: address }, pipe);
       this.#open += 1;
       log.debug({ stream: stream.id }, "visitor connected");

@@ -1,7 +1,8 @@
 import type { ErrorCode } from "../../src/errors.ts";
 import { decodeFrame, encodeOpen, type Frame } from "../../src/frame.ts";
 import type { SessionLimits } from "../../src/limits.ts";
-import { Session, type SessionEvent } from "../../src/session.ts";
+import { Session } from "../../src/session.ts";
+import type { SessionEvent } from "../../src/session-event.ts";
 import { resolveSessionOptions, type SessionOptions } from "../../src/session-options.ts";
 import type { IncomingStream, OpenRequest, Stream } from "../../src/stream.ts";
 import { hex } from "./hex.ts";

@@ -1,7 +1,8 @@
 import type { ErrorCode } from "../../src/errors.ts";
 import { isSequenced } from "../../src/frame.ts";
 import type { SessionLimits } from "../../src/limits.ts";
-import { Session, type SessionEvent } from "../../src/session.ts";
+import { Session } from "../../src/session.ts";
+import type { SessionEvent } from "../../src/session-event.ts";
 import { resolveSessionOptions } from "../../src/session-options.ts";
 import type { IncomingStream, OpenRequest, Stream, StreamHandler } from "../../src/stream.ts";
 import { bytes, hex } from "./hex.ts";
