@@ -24,7 +24,7 @@ export default defineConfig({
         test: {
           name: "simulation",
           include: ["packages/*/test/**/*.sim.test.ts"],
-          testTimeout: 120_000,
+          testTimeout: 300_000,
           sequence: { groupOrder: 0 },
         },
       },
