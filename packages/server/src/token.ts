@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import type { HttpAnswer } from "./http-answer.ts";
 
 /** Who is asking: an owner, within whom client names are unique; or why nobody is let in. */
-export type Authentication =
+type Authentication =
   | { readonly kind: "owner"; readonly owner: string }
   | { readonly kind: "refused"; readonly answer: HttpAnswer };
 

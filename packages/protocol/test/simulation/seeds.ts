@@ -15,7 +15,7 @@ export interface SeedsReport {
 }
 
 /** What a seed must have gone through to count. */
-export function counts(report: WorldReport): boolean {
+function counts(report: WorldReport): boolean {
   return report.streams >= 3 && report.frames >= 200 && report.cuts >= 2;
 }
 

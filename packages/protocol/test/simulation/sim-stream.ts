@@ -1,7 +1,7 @@
-import type { ErrorCode, IncomingStream, OpenRequest, Stream, StreamHandler } from "../../src/index.ts";
+import type { ErrorCode, OpenRequest, Stream, StreamHandler } from "../../src/index.ts";
 
 /** Every byte says whose it is and where it stands, so that one that is lost, doubled or moved is seen at once. */
-export function byteAt(connection: number, direction: 0 | 1, offset: number): number {
+function byteAt(connection: number, direction: 0 | 1, offset: number): number {
   return (connection * 131 + direction * 71 + offset * 7 + (offset >>> 8) * 29) & 0xff;
 }
 
@@ -129,11 +129,6 @@ export class SimStream implements StreamHandler {
     this.unconsumed = 0;
     this.stream?.reset("connection_reset");
   }
-}
-
-export interface SimIncoming {
-  readonly incoming: IncomingStream;
-  readonly app: SimStream;
 }
 
 export function connectionOf(request: OpenRequest): number {

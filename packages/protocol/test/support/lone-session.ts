@@ -8,7 +8,7 @@ import type { IncomingStream, OpenRequest, Stream } from "../../src/stream.ts";
 import { hex } from "./hex.ts";
 import { RecordingHandler } from "./recording-handler.ts";
 
-export const PEER_LIMITS: SessionLimits = {
+const PEER_LIMITS: SessionLimits = {
   maxStreams: 100,
   maxPendingOpens: 50,
   maxTunnels: 10,

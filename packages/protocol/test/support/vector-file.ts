@@ -13,20 +13,20 @@ export interface FrameVector {
   readonly frame: Readonly<Record<string, unknown>> & { readonly type: string };
 }
 
-export interface RejectVector {
+interface RejectVector {
   readonly name: string;
   readonly message: VectorBytes;
   readonly code: string;
 }
 
-export interface HandshakeVector {
+interface HandshakeVector {
   readonly name: string;
   readonly message: VectorBytes;
   readonly type: "HELLO" | "WELCOME" | "REJECT";
   readonly value: object;
 }
 
-export interface ProofVector {
+interface ProofVector {
   readonly name: string;
   readonly secret: string;
   readonly session: string;
