@@ -1,9 +1,8 @@
-import { type Link, type LinkStats, newInstanceId, TunnelStream } from "@culvert/peer";
+import { type Link, type LinkStats, Listeners, newInstanceId, TunnelStream } from "@culvert/peer";
 import { CulvertError, checkTarget, formatEndpoint, parseEndpoint } from "@culvert/protocol";
 import { type ClientOptions, type ResolvedClientOptions, resolveClientOptions } from "./client-options.ts";
 import { type ClientState, ClientStateCell } from "./client-state.ts";
 import { Deferred } from "./deferred.ts";
-import { Listeners } from "./listeners.ts";
 import { SessionLoop } from "./session-loop.ts";
 import type { Tunnel, TunnelEvent } from "./tunnel.ts";
 import { resolveTunnelOptions, type TunnelOptions } from "./tunnel-options.ts";

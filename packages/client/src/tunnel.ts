@@ -1,6 +1,5 @@
-import type { DialingStats, Link, ListeningTunnelStats } from "@culvert/peer";
+import { type DialingStats, type Link, Listeners, type ListeningTunnelStats } from "@culvert/peer";
 import { type CulvertError, formatEndpoint } from "@culvert/protocol";
-import { Listeners } from "./listeners.ts";
 import type { Mode } from "./mode.ts";
 import { connectText, type StreamCallback, type TunnelSpec } from "./tunnel-options.ts";
 

@@ -7,6 +7,7 @@ export {
 } from "./dialing-side.ts";
 export { Link, type LinkOptions, type LinkStats, type TunnelHandler, type TunnelRequest } from "./link.ts";
 export { Listener, type ListenerOptions, type Visitor } from "./listener.ts";
+export { Listeners } from "./listeners.ts";
 export {
   ListeningTunnel,
   type ListeningTunnelOptions,

@@ -45,31 +45,3 @@ export type ServerEvent =
 
 export type ServerEventType = ServerEvent["type"];
 export type ServerEventOf<T extends ServerEventType> = Extract<ServerEvent, { readonly type: T }>;
-type Listener = (event: ServerEvent) => void;
-
-/** Hands events to who asked for their type. */
-export class ServerEvents {
-  readonly #listeners = new Map<ServerEventType, Set<Listener>>();
-
-  /** Returns what takes the listener off again. */
-  on<T extends ServerEventType>(type: T, listener: (event: ServerEventOf<T>) => void): () => void {
-    // A wrapper of its own, so that the same function put on twice is called twice and taken off once.
-    const entry: Listener = (event) => listener(event as ServerEventOf<T>);
-    const listeners = this.#listeners.get(type) ?? new Set();
-    this.#listeners.set(type, listeners.add(entry));
-    return () => void listeners.delete(entry);
-  }
-
-  emit(event: ServerEvent): void {
-    for (const listener of [...(this.#listeners.get(event.type) ?? [])]) {
-      try {
-        listener(event);
-      } catch (error) {
-        // Its bug must be seen, but must not tear what was being done when the event was told.
-        queueMicrotask(() => {
-          throw error;
-        });
-      }
-    }
-  }
-}

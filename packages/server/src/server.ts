@@ -1,18 +1,12 @@
 import type { Server as HttpServer } from "node:http";
-import type { Logger } from "@culvert/peer";
+import { Listeners, type Logger } from "@culvert/peer";
 import { CulvertError } from "@culvert/protocol";
 import { Admission, type Arrival, retryAfterMs } from "./admission.ts";
 import { Door } from "./door.ts";
 import { Gate } from "./gate.ts";
 import { type MountableServer, MountTable } from "./mount-table.ts";
 import { createOwnHttpServer, listenOn } from "./own-http-server.ts";
-import {
-  type ServerEvent,
-  type ServerEventOf,
-  ServerEvents,
-  type ServerEventType,
-  type ServerState,
-} from "./server-events.ts";
+import type { ServerEvent, ServerEventOf, ServerEventType, ServerState } from "./server-events.ts";
 import {
   checkPath,
   type ResolvedServerOptions,
@@ -60,7 +54,7 @@ const START_MS = 2000;
 export class Server {
   readonly #options: ResolvedServerOptions;
   readonly #log: Logger;
-  readonly #events = new ServerEvents();
+  readonly #listeners = new Listeners<ServerEvent>();
   readonly #admission: Admission;
   readonly #door: Door;
   readonly #unmounts: (() => void)[] = [];
@@ -73,7 +67,7 @@ export class Server {
   constructor(options: ServerOptions = {}) {
     this.#options = resolveServerOptions(options);
     this.#log = this.#options.logger;
-    const emit = (event: ServerEvent): void => this.#events.emit(event);
+    const emit = (event: ServerEvent): void => this.#listeners.tell(event);
     this.#admission = new Admission(this.#options, emit);
     const { token, origins, maxUnauthenticated } = this.#options;
     const gate = new Gate({
@@ -218,7 +212,7 @@ export class Server {
     const previous = this.#state;
     if (previous === current) return; // mounted, and now started as well
     this.#state = current;
-    this.#events.emit({ type: "state", previous, current });
+    this.#listeners.tell({ type: "state", previous, current });
   }
 
   // -- looking
@@ -247,6 +241,6 @@ export class Server {
 
   /** Calls `listener` for every event of that type. Returns what takes it off again. */
   on<T extends ServerEventType>(type: T, listener: (event: ServerEventOf<T>) => void): () => void {
-    return this.#events.on(type, listener);
+    return this.#listeners.on(type, listener);
   }
 }

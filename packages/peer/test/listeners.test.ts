@@ -41,3 +41,16 @@ it("one that is put on while being told hears the next one", () => {
   listeners.tell({ type: "a", value: 2 });
   expect(heard).toEqual([2]);
 });
+
+it("one that is taken off while being told does not disturb the others", () => {
+  const listeners = new Listeners<Told>();
+  const heard: string[] = [];
+  const off = listeners.on("b", () => {
+    off();
+    heard.push("first");
+  });
+  listeners.on("b", () => heard.push("second"));
+  listeners.tell({ type: "b" });
+  listeners.tell({ type: "b" });
+  expect(heard).toEqual(["first", "second", "second"]);
+});
