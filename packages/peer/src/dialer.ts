@@ -3,6 +3,7 @@ import { CulvertError, checkTarget, type Endpoint, type ErrorCode, formatEndpoin
 import { type Candidate, interleaveFamilies, raceConnections } from "./connection-race.ts";
 import type { LookupShare } from "./lookup-share.ts";
 import { lookupAddresses } from "./name-lookup.ts";
+import { codeOf } from "./system-error.ts";
 
 export interface DialOptions {
   /** For everything: finding the name and connecting. */
@@ -75,11 +76,6 @@ function dialError(target: Endpoint, cause: unknown): CulvertError {
   return new CulvertError(code, `${formatEndpoint(target)} (${codeOf(first)})`, {
     cause: errors.length === 1 ? first : cause,
   });
-}
-
-function codeOf(error: unknown): string {
-  const { code } = (error ?? {}) as { code?: unknown };
-  return typeof code === "string" ? code : "unknown error";
 }
 
 const SAYS_MOST: readonly ErrorCode[] = [

@@ -6,6 +6,7 @@ import { CARRIED_SOCKET, resetSocket } from "./carried-socket.ts";
 import { type Logger, silentLogger } from "./logger.ts";
 import type { LookupShare } from "./lookup-share.ts";
 import { lookupAddresses } from "./name-lookup.ts";
+import { codeOf } from "./system-error.ts";
 
 /** Somebody who connected to a listener. */
 export interface Visitor {
@@ -182,11 +183,6 @@ function visitorOf(socket: Socket, listener: Endpoint): string | undefined {
 function listenError(endpoint: Endpoint, cause: unknown): CulvertError {
   const code = codeOf(cause);
   return new CulvertError(CODES[code] ?? "bind_failed", `${formatEndpoint(endpoint)} (${code})`, { cause });
-}
-
-function codeOf(error: unknown): string {
-  const { code } = (error ?? {}) as { code?: unknown };
-  return typeof code === "string" ? code : "unknown error";
 }
 
 /** One warning in ten seconds: thousands of visitors may be turned away in one. */
