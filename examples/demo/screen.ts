@@ -6,6 +6,8 @@ type Style = Parameters<typeof styleText>[0];
 /** Where there is no terminal to redraw a line on, progress is told this seldom. */
 const PLAIN_STATUS_MS = 3000;
 
+const DEFAULT_COLUMNS = 80;
+
 /** Lines that stay, and below them, on a terminal, one that changes. */
 export class Screen {
   readonly #out: WriteStream;
@@ -22,10 +24,11 @@ export class Screen {
     return styleText(style, text, { stream: this.#out });
   }
 
+  /** What it showed of the status was true before this: the next one is awaited. */
   line(text = ""): void {
     this.#clear();
+    this.#status = "";
     this.#out.write(`${text}\n`);
-    if (this.#out.isTTY) this.#out.write(this.#status);
   }
 
   /** A step of the story, with its time. */
@@ -43,9 +46,10 @@ export class Screen {
     }
     this.#clear();
     const line = text === "" ? "" : `${this.#time()}  ${text}`;
-    // A line that wraps could not be taken back.
-    const fits = stripVTControlCharacters(line).length < this.#out.columns;
-    this.#status = fits ? line : stripVTControlCharacters(line).slice(0, this.#out.columns - 1);
+    // A line that wraps could not be taken back. Some terminals say that they have 0 columns.
+    const width = this.#out.columns || DEFAULT_COLUMNS;
+    const plain = stripVTControlCharacters(line);
+    this.#status = plain.length < width ? line : plain.slice(0, width - 1);
     this.#out.write(this.#status);
   }
 
