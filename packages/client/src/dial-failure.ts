@@ -11,12 +11,17 @@ export interface HttpRefusal {
 /**
  * What an HTTP answer means. Not retryable codes are refusals that do not heal by themselves; everything that a gateway
  * may say while the server behind it is away (5xx, 408, 425, 429) is `connect_failed`.
+ *
+ * @param hasCredentials Whether the request had any that could be wrong.
  */
-export function refusalError({ status, body }: HttpRefusal, url: URL): CulvertError {
+export function refusalError({ status, body }: HttpRefusal, url: URL, hasCredentials: boolean): CulvertError {
   const where = shownUrl(url);
   switch (status) {
     case 401:
-      return new CulvertError("unauthorized", `${where} answered 401: is the token right?`);
+      return new CulvertError(
+        "unauthorized",
+        `${where} answered 401${hasCredentials ? ": is the token right?" : ""}`,
+      );
     case 407:
       return new CulvertError("unauthorized", `a proxy on the way to ${where} wants credentials (407)`);
     case 403:

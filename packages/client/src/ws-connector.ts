@@ -7,6 +7,7 @@ import { CulvertError, MAX_FRAME_BYTES, SUBPROTOCOL } from "@culvert/protocol";
 import { type ClientOptions, WebSocket } from "ws";
 import type { Connector, DialEvents, DialPlan } from "./dial.ts";
 import { connectError, refusalError, retryAfterMs } from "./dial-failure.ts";
+import { hasHeader } from "./headers.ts";
 import { shownUrl } from "./server-url.ts";
 
 /** The defaults of ws are made for chat; these are for frames of a known largest size. */
@@ -113,7 +114,9 @@ export class DialedSocket extends WebSocket {
   #refused(response: IncomingMessage): void {
     this.#retryAfterMs = retryAfterMs(response.headers["retry-after"]);
     readBody(response, (body) => {
-      this.#fail(refusalError({ status: response.statusCode ?? 0, body }, this.#plan.url));
+      const { url, headers } = this.#plan;
+      const hasCredentials = hasHeader(headers, "authorization");
+      this.#fail(refusalError({ status: response.statusCode ?? 0, body }, url, hasCredentials));
     });
   }
 

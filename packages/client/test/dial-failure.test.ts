@@ -27,10 +27,17 @@ describe("refusalError", () => {
     [503, "", "connect_failed"],
     [504, "", "connect_failed"],
   ])("%i with %j is %s", (status, body, code) => {
-    const error = refusalError({ status, body }, url);
+    const error = refusalError({ status, body }, url, true);
     expect(error.code).toBe(code);
     expect(error.message).toContain("ws://host2:9000/t");
     expect(error.message).not.toContain("hunter2");
+  });
+
+  it("guesses that the token is wrong only where there is one", () => {
+    const sentence = (hasCredentials: boolean): string =>
+      refusalError({ status: 401, body: "" }, url, hasCredentials).message;
+    expect(sentence(true)).toMatch(/answered 401: is the token right\?$/);
+    expect(sentence(false)).toMatch(/answered 401$/);
   });
 });
 
