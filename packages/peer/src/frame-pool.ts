@@ -23,7 +23,8 @@ export class FramePool {
 
   /** Takes back the memory of a frame that nobody reads any more. Frames from elsewhere are left to the collector. */
   release(frame: Uint8Array): void {
-    if (frame.buffer.byteLength !== this.#blockBytes || this.#free.length >= this.#most) return;
+    if (frame.length * 2 <= this.#blockBytes || this.#free.length >= this.#most) return;
+    if (frame.buffer.byteLength !== this.#blockBytes) return;
     this.#free.push(Buffer.from(frame.buffer as ArrayBuffer, 0, this.#blockBytes));
   }
 }

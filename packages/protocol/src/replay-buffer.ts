@@ -1,6 +1,9 @@
 /** What one frame costs besides its bytes: the objects around it. Keeps a flood of tiny frames within the limit. */
 export const FRAME_OVERHEAD_BYTES = 160;
 
+/** No pool gives its blocks away for less. */
+const POOLED_FROM_BYTES = 128;
+
 /** What a frame of that length will cost, as far as is known before it is made. */
 export function replayCost(length: number): number {
   return length + FRAME_OVERHEAD_BYTES;
@@ -8,7 +11,9 @@ export function replayCost(length: number): number {
 
 /** The memory that keeping `frame` retains: of the whole buffer that it stands in, which may be a pooled block. */
 export function frameCost(frame: Uint8Array): number {
-  return frame.buffer.byteLength + FRAME_OVERHEAD_BYTES;
+  // Small frames stand alone, and asking one for its buffer makes the engine move it out of the heap.
+  const retained = frame.length < POOLED_FROM_BYTES ? frame.length : frame.buffer.byteLength;
+  return retained + FRAME_OVERHEAD_BYTES;
 }
 
 /** Every sequenced frame that was handed to a transport and not yet acknowledged, in the order of its number. */
