@@ -14,6 +14,8 @@ export type ForwardFlag = "-L" | "-R";
 
 /** Where a listener binds that was told a port only: nothing is opened to a network that was not asked for. */
 const DEFAULT_BIND = "127.0.0.1";
+/** What the bind `*` means. */
+const EVERY_IPV4 = "0.0.0.0";
 
 /**
  * Reads a forwarding as ssh users know it:
@@ -44,25 +46,29 @@ export function parseForwardSpec(text: string, flag: ForwardFlag): ForwardSpec {
   if (listen[0].startsWith("/") && listen.length > 1) {
     throw fault(`a socket path has no port; write ${flag} /path.sock:host:port`);
   }
-  if (listen.length > 2) throw fault(`there is one part too many; write ${flag} ${GRAMMAR}`);
+  // No address is a mere number: what stands first is the port, and something is behind the target.
+  if (listen.length > 2 || (listen.length === 2 && /^\d+$/.test(listen[0]))) {
+    throw fault(`there is one part too many; write ${flag} ${GRAMMAR}`);
+  }
   if (listen.length === 2 && listen[0] === "") {
     throw fault(
       "the address before the first colon is empty; write * for every address, or leave the colon out for 127.0.0.1",
     );
   }
 
-  const read = (fields: readonly string[], what: string): Endpoint => {
+  const read = (given: readonly string[], endpoint: string, what: string): Endpoint => {
     try {
-      return parseEndpoint(endpointText(fields), what);
+      return parseEndpoint(endpoint, what);
     } catch (error) {
-      throw fault(reasonOf(error));
+      // Quoted as it was typed, without what we filled in.
+      throw fault(reasonOf(error).replace(`"${endpoint}"`, () => `"${given.join(":")}"`));
     }
   };
   const spec = {
     flag,
     text,
-    listen: read(listen[0] === "*" ? ["0.0.0.0", ...listen.slice(1)] : listen, "the listen address"),
-    target: read(target, "the target"),
+    listen: read(listen, listenText(listen), "the listen address"),
+    target: read(target, endpointText(target), "the target"),
   };
   try {
     checkTarget(spec.target, "the target");
@@ -96,10 +102,13 @@ function faultOfCount(fields: readonly string[], flag: ForwardFlag): string {
 }
 
 function endpointText(fields: readonly string[]): string {
-  const [first, second] = fields as readonly [string, string | undefined];
-  if (first.startsWith("/")) return `unix://${first}`;
-  if (second === undefined) return `${DEFAULT_BIND}:${first}`;
-  return `${first}:${second}`;
+  return fields[0]!.startsWith("/") ? `unix://${fields[0]}` : fields.join(":");
+}
+
+function listenText(fields: readonly string[]): string {
+  const [first, port] = fields as readonly [string, string | undefined];
+  if (port !== undefined) return endpointText([first === "*" ? EVERY_IPV4 : first, port]);
+  return first.startsWith("/") ? endpointText(fields) : `${DEFAULT_BIND}:${first}`;
 }
 
 /** What is wrong with an endpoint, without the sentence that all bad addresses share. */

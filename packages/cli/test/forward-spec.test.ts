@@ -49,11 +49,11 @@ describe("parseForwardSpec", () => {
     ["a:b:c:d:e", `-L a:b:c:d:e: ${COLONS}`],
     ["::1:8080:db:80", `-L ::1:8080:db:80: ${COLONS}`],
     ["8080:2001:db8::1:80", `-L 8080:2001:db8::1:80: ${COLONS}`],
-    ["80a:db:5432", `-L 80a:db:5432: the listen address "127.0.0.1:80a": ${PORT}`],
-    ["65536:db:5432", `-L 65536:db:5432: the listen address "127.0.0.1:65536": ${PORT}`],
-    ["-1:db:5432", `-L -1:db:5432: the listen address "127.0.0.1:-1": ${PORT}`],
-    ["080:db:5432", `-L 080:db:5432: the listen address "127.0.0.1:080": ${PORT}`],
-    [":db:5432", '-L :db:5432: the listen address "127.0.0.1:": the port is missing; write host:port.'],
+    ["80a:db:5432", `-L 80a:db:5432: the listen address "80a": ${PORT}`],
+    ["65536:db:5432", `-L 65536:db:5432: the listen address "65536": ${PORT}`],
+    ["-1:db:5432", `-L -1:db:5432: the listen address "-1": ${PORT}`],
+    ["080:db:5432", `-L 080:db:5432: the listen address "080": ${PORT}`],
+    [":db:5432", '-L :db:5432: the listen address "": the port is missing; write host:port.'],
     ["8080:db:", '-L 8080:db:: the target "db:": the port is missing; write host:port.'],
     ["8080:db:99999", `-L 8080:db:99999: the target "db:99999": ${PORT}`],
     ["8080:db:http", `-L 8080:db:http: the target "db:http": ${PORT}`],
@@ -85,7 +85,7 @@ describe("parseForwardSpec", () => {
     ],
     [
       "8080:/run/../etc/app.sock",
-      '-L 8080:/run/../etc/app.sock: the target "unix:///run/../etc/app.sock": the path must name a file, without empty parts, . or ...',
+      '-L 8080:/run/../etc/app.sock: the target "/run/../etc/app.sock": the path must name a file, without empty parts, . or ...',
     ],
     [
       "/run/in.sock:8080:db:80",
@@ -95,6 +95,11 @@ describe("parseForwardSpec", () => {
       "a:b:c:/run/app.sock",
       "-L a:b:c:/run/app.sock: there is one part too many; write -L [bind:]port:host:port.",
     ],
+    [
+      "5679:localhost:6789:1",
+      "-L 5679:localhost:6789:1: there is one part too many; write -L [bind:]port:host:port.",
+    ],
+    ["*:80a:db:5432", `-L *:80a:db:5432: the listen address "*:80a": ${PORT}`],
   ])("refuses %j in one sentence", (text, sentence) => {
     expect(faultOf(text, "-L")).toBe(sentence);
   });
