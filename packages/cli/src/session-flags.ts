@@ -133,8 +133,11 @@ export function sessionOptionsOf(
   };
 }
 
+/** These are for programs only: they tune the inside of a session. */
+type WithoutFlag = "maxPayloadBytes" | "replayReserveBytes" | "writeHighWaterBytes";
+
 /** Names of the library's options and their flags, for errors that the library finds. */
-export const SESSION_FLAG_NAMES: Readonly<Record<string, string>> = {
+export const SESSION_FLAG_NAMES: Readonly<Record<Exclude<keyof SessionOptions, WithoutFlag>, string>> = {
   graceMs: "--grace",
   pingIntervalMs: "--ping-interval",
   silenceMs: "--silence-timeout",
