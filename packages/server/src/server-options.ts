@@ -77,8 +77,9 @@ const TOKEN_LENGTH: readonly [min: number, max: number] = [16, 1024];
  * @throws CulvertError `invalid_option`, naming the option and its bound; never the token itself.
  */
 export function resolveServerOptions(given: ServerOptions = {}): ResolvedServerOptions {
+  const known = [...Object.keys(SERVER_DEFAULTS), "session"];
   for (const key of Object.keys(given)) {
-    if (key !== "session" && !Object.hasOwn(SERVER_DEFAULTS, key)) throw invalid(`there is no option ${key}`);
+    if (!known.includes(key)) throw invalid(`there is no option ${key}; there are: ${known.join(", ")}`);
   }
   const present = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
   const options: ResolvedServerOptions = {

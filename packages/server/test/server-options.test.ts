@@ -29,7 +29,7 @@ describe("resolveServerOptions", () => {
   });
 
   test.each([
-    [{ prot: 1 }, "there is no option prot"],
+    [{ prot: 1 }, "there is no option prot; there are: host, port, path, token,"],
     [{ session: { graceMS: 1 } }, "there is no option session.graceMS"],
     [{ session: { graceMs: -1 } }, "session.graceMs must be an integer from 0 to"],
     [{ port: 65_536 }, "port must be an integer from 0 to 65535, not 65536"],
