@@ -6,8 +6,8 @@ import { type Gate, NOT_FOUND, pathOf } from "./gate.ts";
 import { type HttpAnswer, sendAnswer, writeAnswer } from "./http-answer.ts";
 import type { Mount } from "./mount-table.ts";
 import type { ServerEvent } from "./server-events.ts";
+import { UnauthenticatedRoom } from "./unauthenticated-room.ts";
 import { Upgrade } from "./upgrade.ts";
-import { WaitingRoom } from "./waiting-room.ts";
 import { within } from "./within.ts";
 
 export interface DoorOptions {
@@ -23,7 +23,7 @@ export interface DoorOptions {
 export class Door implements Mount {
   readonly #options: DoorOptions;
   readonly #upgrade = new Upgrade((socket, answer) => this.#refuse(socket, answer, "debug"));
-  readonly #waitingRoom: WaitingRoom;
+  readonly #unauthenticated: UnauthenticatedRoom;
   /** All connections of our own HTTP server, and what was upgraded on those of others. */
   readonly #sockets = new Set<Duplex>();
   #onSocketGone: (() => void) | undefined;
@@ -32,17 +32,17 @@ export class Door implements Mount {
 
   constructor(options: DoorOptions) {
     this.#options = options;
-    this.#waitingRoom = new WaitingRoom(options.maxUnauthenticated);
+    this.#unauthenticated = new UnauthenticatedRoom(options.maxUnauthenticated);
   }
 
   /** Connections without a finished handshake. */
   get handshaking(): number {
-    return this.#waitingRoom.size;
+    return this.#unauthenticated.size;
   }
 
   /** How many of those were dropped to make room. */
   get droppedHandshakes(): number {
-    return this.#waitingRoom.dropped;
+    return this.#unauthenticated.dropped;
   }
 
   /** WebSockets that became a session's transport, ever. */
@@ -89,7 +89,7 @@ export class Door implements Mount {
         remoteAddress,
         onAdmitted: () => {
           this.#transports += 1;
-          this.#waitingRoom.leave(socket);
+          this.#unauthenticated.leave(socket);
         },
       });
     });
@@ -97,7 +97,7 @@ export class Door implements Mount {
 
   /** Drops the connections that have not finished their handshake. */
   dropWaiting(): void {
-    this.#waitingRoom.clear();
+    this.#unauthenticated.clear();
   }
 
   /** Waits until every connection is closed, at most `ms`; then those that are left are cut. */
@@ -133,10 +133,10 @@ export class Door implements Mount {
     socket.on("error", ignore); // 'close' follows
     socket.once("close", () => {
       this.#sockets.delete(socket);
-      this.#waitingRoom.leave(socket);
+      this.#unauthenticated.leave(socket);
       this.#onSocketGone?.();
     });
-    this.#waitingRoom.enter(socket);
+    this.#unauthenticated.enter(socket);
   }
 }
 

@@ -1,14 +1,14 @@
 import { describe, expect, test } from "vitest";
-import { WaitingRoom } from "../src/waiting-room.ts";
+import { UnauthenticatedRoom } from "../src/unauthenticated-room.ts";
 
 function connection(name: string, destroyed: string[]): { destroy(): void } {
   return { destroy: () => void destroyed.push(name) };
 }
 
-describe("WaitingRoom", () => {
+describe("UnauthenticatedRoom", () => {
   test("one more than fits drops who has waited longest", () => {
     const destroyed: string[] = [];
-    const room = new WaitingRoom(2);
+    const room = new UnauthenticatedRoom(2);
     const [a, b, c, d] = ["a", "b", "c", "d"].map((name) => connection(name, destroyed)) as [
       { destroy(): void },
       { destroy(): void },

@@ -7,7 +7,7 @@ interface Waiting {
  * The connections that have not finished their handshake. There are never more than `capacity`: one more, and the one
  * that has waited longest is dropped. So silent connections cannot lock out a client, which needs a round trip only.
  */
-export class WaitingRoom {
+export class UnauthenticatedRoom {
   readonly #capacity: number;
   /** In the order of arrival, as a Set iterates. */
   readonly #waiting = new Set<Waiting>();
