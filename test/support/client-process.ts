@@ -1,5 +1,5 @@
 import { Client, type ClientOptions } from "@culvert/client";
-import { answering, block, givenOptions } from "./answering.ts";
+import { answering, givenOptions } from "./answering.ts";
 
 /** A client in a process of its own. */
 const client = new Client({ drainMs: 0, ...givenOptions<ClientOptions>() });
@@ -18,6 +18,5 @@ answering({
   stats: () => client.stats(),
   /** The codes of the causes of each detachment so far. */
   detachments: () => detachments,
-  block,
   close: () => client.close(),
 });

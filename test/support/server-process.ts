@@ -1,5 +1,5 @@
 import { Server, type ServerOptions } from "@culvert/server";
-import { answering, block, givenOptions } from "./answering.ts";
+import { answering, givenOptions } from "./answering.ts";
 
 /** A server in a process of its own. */
 const server = new Server({ drainMs: 0, ...givenOptions<ServerOptions>() });
@@ -20,6 +20,5 @@ answering({
   /** The codes of the causes of each detachment and end of a session so far. */
   detachments: () => detachments,
   endings: () => endings,
-  block,
   close: () => server.close(),
 });
