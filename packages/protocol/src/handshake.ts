@@ -1,4 +1,4 @@
-import { type JsonObject, JsonReader, parseBoundedJson } from "./bounded-json.ts";
+import { JsonReader, parseBoundedJson } from "./bounded-json.ts";
 import { type ErrorCode, isErrorCode, ProtocolError } from "./errors.ts";
 import { FRAME } from "./frame.ts";
 import { type KeepaliveTimes, MAX_CONTROL_BYTES, PROTOCOL_VERSION, type SessionLimits } from "./limits.ts";
@@ -191,6 +191,3 @@ function readKeepalive(reader: JsonReader): KeepaliveTimes {
     timeoutMs: reader.integer("timeoutMs", 0, MAX_MS),
   };
 }
-
-/** The body of a tunnel control frame uses the same reader. */
-export type { JsonObject };
