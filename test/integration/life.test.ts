@@ -132,6 +132,33 @@ describe.each(MODES)("%s: going away in good order", (mode) => {
   );
 
   it.each(["client", "server"] as const)(
+    "the %s, while the link is away, waits for the transfer too",
+    async (side) => {
+      await using service = await Service.start();
+      await using fixture = await TunnelFixture.start({ seed: 4 });
+      const tunnel = await fixture.open(mode, service.address);
+      const visitor = await WireEnd.connect(tunnel.address);
+      const target = await service.next();
+      const sink = new SeededSink(visitor.socket, 1);
+      const source = new SeededSource(target.socket, 1);
+      await until(() => sink.received > 100_000, "the transfer runs");
+      fixture.proxy.refuse();
+      fixture.proxy.cut({ how: "rst" });
+      await fixture.states.reaches("detached");
+      const closing = fixture[side].close({ drainMs: FOREVER });
+      await until(() => isDraining(fixture), "it drains");
+      fixture.proxy.refuse(false);
+      const before = sink.received;
+      await until(() => sink.received > before + 1_000_000, "the transfer goes on");
+      source.stop();
+      expect(await sink.whole).toBe(await source.done);
+      visitor.socket.end();
+      await soon(closing, "the close is done");
+      expect(await target.closed()).toBe("end");
+    },
+  );
+
+  it.each(["client", "server"] as const)(
     "the %s waits for an endless stream no longer than it was told",
     async (side) => {
       await using service = await Service.echo();

@@ -95,8 +95,9 @@ export class SessionLoop {
   }
 
   /**
-   * Ends the session and the loop: open streams may go on for `drainMs`; if there is no transport then, attaching is tried
-   * for a moment, so that the server need not keep the session for its whole grace. Bounded, never rejects.
+   * Ends the session and the loop: open streams may go on for `drainMs`, also over another transport if this one breaks or
+   * is gone. Without a transport after that, attaching is tried for a moment, so that the server need not keep the session
+   * for its whole grace. Bounded, never rejects.
    */
   close(drainMs: number): Promise<void> {
     this.#closed ??= this.#close(drainMs);
@@ -107,7 +108,10 @@ export class SessionLoop {
     if (this.#phase === "over") return;
     this.#phase = "closing";
     const link = this.link;
-    if (link?.state === "attached" && drainMs > 0) await link.drain(drainMs);
+    if (link?.state === "detached") this.#schedule.hurry();
+    // Connections that wait for the link to come back are worth waiting for too; an idle session is not.
+    const isWorthIt = link?.state === "attached" || (link?.stats().streams ?? 0) > 0;
+    if (isWorthIt && drainMs > 0) await link?.drain(drainMs);
     if (link?.state === "detached") {
       this.#schedule.hurry();
       await this.#watch.until(() => link.state !== "detached" || this.#isOver, GOODBYE_MS);
