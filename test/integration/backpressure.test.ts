@@ -71,6 +71,23 @@ describe.each(MODES)("%s: a reader that stands still", (mode) => {
     },
   );
 
+  it.each(ENDS)("before the %s reads on, the %s may break: the reader hears of it", async (reads, sends) => {
+    await using service = await Service.start();
+    await using fixture = await TunnelFixture.start();
+    const tunnel = await fixture.open(mode, service.address);
+    const visitor = await WireEnd.connect(tunnel.address);
+    const ends = { visitor, target: await service.next() };
+    ends[reads].socket.pause();
+    ends[reads].keepsNothing();
+    const source = new SeededSource(ends[sends].socket, 1);
+    await standsStill(() => source.sent);
+    ends[sends].reset();
+    // Nobody reads the sender's socket, and nobody writes to it.
+    await fixture.quiet();
+    ends[reads].socket.resume();
+    expect(await ends[reads].closed()).toBe("ECONNRESET");
+  });
+
   it("twenty of them hold their own bytes only, and a reset lets go of everything", async () => {
     await using service = await Service.start();
     await using echo = await Service.echo();

@@ -175,6 +175,27 @@ describe.each(MODES)("%s: while the link is away", (mode) => {
   });
 });
 
+describe.each(MODES)("%s: tunnels while the link is away", (mode) => {
+  it("that are opened serve when it is back, and those that are closed refuse then", async () => {
+    await using service = await Service.echo();
+    await using fixture = await TunnelFixture.start({ seed: 7 });
+    const old = await fixture.open(mode, service.address);
+    const { address } = old;
+    await takeAway(fixture);
+    const opening = fixture.open(mode, service.address, "127.0.0.2:0");
+    await old.close();
+    expect(old.state).toBe("closed");
+    if (mode === CONNECT) expect(await endingAt(address)).toBe("ECONNREFUSED");
+    await restore(fixture);
+    const tunnel = await opening;
+    expect(tunnel.state).toBe("ready");
+    const visitor = await WireEnd.connect(tunnel.address);
+    expect(await visitor.ask("new")).toBe("new");
+    visitor.socket.destroy();
+    expect(await endingAt(address)).toBe("ECONNREFUSED");
+  });
+});
+
 describe.each(MODES)("%s: an outage longer than the grace", (mode) => {
   it("resets both ends, turns visitors away at once, and then serves the same port again", async () => {
     await using service = await Service.start();

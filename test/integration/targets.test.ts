@@ -5,11 +5,14 @@ import { freePort } from "../support/free-port.ts";
 import type { LogRecorder } from "../support/log-recorder.ts";
 import { MuteListener } from "../support/mute-listener.ts";
 import { OpenHandles } from "../support/open-handles.ts";
+import { SeededSink } from "../support/seeded-sink.ts";
+import { SeededSource } from "../support/seeded-source.ts";
 import { Service } from "../support/service.ts";
 import { TemporaryFolder } from "../support/temporary-folder.ts";
 import { MODES, TunnelFixture } from "../support/tunnel-fixture.ts";
 import { endingAt, WireEnd } from "../support/wire-end.ts";
 
+const MEGABYTE = 1024 * 1024;
 const TIMES = { dialTimeoutMs: 300 };
 
 let handles: OpenHandles;
@@ -111,6 +114,44 @@ describe.each(MODES)("%s", (mode) => {
     expect(target.text).toBe("first, and last");
     target.socket.end();
     expect(await visitor.closed()).toBe("end");
+  });
+
+  it("a megabyte that was sent while the target's name was being looked up arrives whole, with its end", async () => {
+    await using service = await Service.start();
+    const port = Number(service.address.split(":").at(-1));
+    let answer: (() => void) | undefined;
+    const lookup = (
+      _name: string,
+      _options: unknown,
+      done: (error: null, addresses: { address: string; family: number }[]) => void,
+    ): void => {
+      answer = () => done(null, [{ address: "127.0.0.1", family: 4 }]);
+    };
+    const side = { lookup: lookup as never };
+    await using fixture = await TunnelFixture.start(mode === CONNECT ? { server: side } : { client: side });
+    const tunnel = await fixture.open(mode, `slow.example:${port}`);
+    const visitor = await WireEnd.connect(tunnel.address);
+    new SeededSource(visitor.socket, 1, MEGABYTE);
+    await until(() => answer !== undefined, "the name is looked up");
+    answer?.();
+    const target = await service.next();
+    await target.ended();
+    const sink = new SeededSink(target.socket, 1, target.bytes);
+    expect(await sink.whole).toBe(MEGABYTE);
+    target.socket.end();
+    expect(await visitor.closed()).toBe("end");
+  });
+
+  it("a target that breaks before it has read anything is a reset, never an end", async () => {
+    await using service = await Service.start(({ socket }) => socket.resetAndDestroy());
+    await using fixture = await TunnelFixture.start();
+    const tunnel = await fixture.open(mode, service.address);
+    for (let n = 0; n < 20; n += 1) {
+      const visitor = await WireEnd.connect(tunnel.address);
+      visitor.socket.write(Buffer.alloc(1 + n * 10_000));
+      expect(["ECONNRESET", "EPIPE"]).toContain(await visitor.closed());
+    }
+    await fixture.quiet();
   });
 
   it("a target that comes up later is served: nothing is remembered against it", async () => {
