@@ -89,18 +89,6 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "3 OPEN after queued RESETs",
-    bug: "an OPEN overtakes the RESET that makes room for it",
-    file: "src/outbox.ts",
-    edits: [
-      { find: "    if (this.#controlHead < this.#control.length) return undefined;\n", replace: "" },
-      {
-        find: "      this.#nextControl(now) ??\n      this.#nextOpen(now, streams, askedDeadline) ??\n",
-        replace: "      this.#nextOpen(now, streams, askedDeadline) ??\n      this.#nextControl(now) ??\n",
-      },
-    ],
-  },
-  {
     rule: "4 cancelled without trace",
     bug: "the OPEN of a visitor that left still leaves",
     file: "src/stream-table.ts",
