@@ -114,7 +114,10 @@ describe("tiny frames", () => {
   it("behind a reader that stands still pin no memory", async () => {
     await using service = await Service.start();
     await using load = Forked.start("load-process.ts", {});
-    const addresses = await load.ask<string[]>("start", { target: service.address, modes: MODES });
+    const addresses = await load.ask<string[]>(
+      "start",
+      MODES.map((mode) => ({ mode, target: service.address })),
+    );
     const before = await load.ask<Holdings>("holdings");
     const visitors: WireEnd[] = [];
     const written: number[] = [];

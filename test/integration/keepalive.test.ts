@@ -151,35 +151,30 @@ describe("no false alarm", () => {
     for (const { socket } of service.visitors) socket.destroy();
   });
 
-  it("on a client whose event loop stood still for longer than its time-out", async () => {
+  it("on a side whose event loop stood still for longer than its time-out, be it client or server", async () => {
     await using service = await Service.echo();
     await using fixture = await TunnelFixture.prepare();
     const tunnels = [{ mode: LISTEN, listen: "127.0.0.1:0", connect: service.address }];
     const options = { server: urlOf(fixture.server), session: CALM, tunnels };
-    await using blocked = Forked.start("client-process.ts", options);
-    const [address] = await blocked.ask<string[]>("start");
+    await using blockedClient = Forked.start("client-process.ts", options);
+    const [address] = await blockedClient.ask<string[]>("start");
     const visitor = await WireEnd.connect(address);
-    for (const ms of STANDSTILLS) {
-      const blocking = blocked.ask("block", ms);
-      expect(await visitor.ask(`while it stands still for ${ms} ms`)).toBe(
-        `while it stands still for ${ms} ms`,
-      );
-      await blocking;
-    }
-    expect(await blocked.ask("detachments")).toEqual([]);
-    expect(await blocked.ask("stats")).toMatchObject({ dials: 1 });
-    visitor.socket.destroy();
-  });
-
-  it("on a server whose event loop stood still for longer than its time-out", async () => {
-    await using blocked = Forked.start("server-process.ts", { port: 0, session: CALM });
-    const { url } = await blocked.ask<ServerAddress>("start");
+    await using blockedServer = Forked.start("server-process.ts", { port: 0, session: CALM });
+    const { url } = await blockedServer.ask<ServerAddress>("start");
     await using client = new Client({ server: url, drainMs: 0 });
     const states = new StateWatch(client);
     await client.start();
-    for (const ms of STANDSTILLS) await blocked.ask("block", ms);
-    expect(await blocked.ask("stats")).toMatchObject({ attached: 1, transports: 1 });
-    expect(await blocked.ask("detachments")).toEqual([]);
+    for (const ms of STANDSTILLS) {
+      const text = `while they stand still for ${ms} ms`;
+      const standing = [blockedClient, blockedServer].map((process) => process.ask("block", ms));
+      expect(await visitor.ask(text)).toBe(text);
+      await Promise.all(standing);
+    }
+    for (const process of [blockedClient, blockedServer])
+      expect(await process.ask("detachments")).toEqual([]);
+    expect(await blockedClient.ask("stats")).toMatchObject({ dials: 1 });
+    expect(await blockedServer.ask("stats")).toMatchObject({ attached: 1, transports: 1 });
     expect(states.path).toEqual(["connecting", "open"]);
+    visitor.socket.destroy();
   });
 });

@@ -252,7 +252,10 @@ describe("a server", () => {
 it("a process in which a server and a client were closed ends by itself", async () => {
   await using service = await Service.echo();
   await using process = Forked.start("load-process.ts", {});
-  const addresses = await process.ask<string[]>("start", { target: service.address, modes: MODES });
+  const addresses = await process.ask<string[]>(
+    "start",
+    MODES.map((mode) => ({ mode, target: service.address })),
+  );
   for (const address of addresses) {
     const visitor = await WireEnd.connect(address);
     expect(await visitor.ask("hello")).toBe("hello");

@@ -14,13 +14,32 @@ const SIMULTANEOUS = 1000;
 const ONE_AFTER_ANOTHER = 25_000;
 const AT_A_TIME = 20;
 
-/** Server and client in a process of their own; visitors and the echoing target here. */
-async function start(): Promise<{ load: Forked; service: Service; addresses: string[] }> {
-  const service = await Service.echo();
-  service.forgets();
+/** A target of its own for each mode: 50,000 connections to one address would use up its ports, which rest for a minute. */
+async function echoServices(): Promise<Service[]> {
+  const services = await Promise.all(MODES.map(() => Service.echo()));
+  for (const service of services) service.forgets();
+  return services;
+}
+
+interface Rig extends AsyncDisposable {
+  readonly load: Forked;
+  readonly addresses: string[];
+  /** Connections that the targets have open. */
+  readonly open: () => number;
+}
+
+/** Server and client in a process of their own; visitors and the echoing targets here. */
+async function start(): Promise<Rig> {
+  const services = await echoServices();
   const load = Forked.start("load-process.ts", {});
-  const addresses = await load.ask<string[]>("start", { target: service.address, modes: MODES });
-  return { load, service, addresses };
+  const wanted = MODES.map((mode, n) => ({ mode, target: services[n]?.address }));
+  const addresses = await load.ask<string[]>("start", wanted);
+  const close = async (): Promise<void> => {
+    await load[Symbol.asyncDispose]();
+    for (const service of services) await service[Symbol.asyncDispose]();
+  };
+  const open = (): number => services.reduce((sum, service) => sum + service.open, 0);
+  return { load, addresses, open, [Symbol.asyncDispose]: close };
 }
 
 async function settled(load: Forked): Promise<Holdings> {
@@ -49,9 +68,8 @@ function echo(port: number, text: string): Promise<void> {
 
 describe("many connections", () => {
   it(`${SIMULTANEOUS} at once through each mode, each with its own bytes, and nothing is left of them`, async () => {
-    const { load, service, addresses } = await start();
-    await using _load = load;
-    await using _service = service;
+    await using rig = await start();
+    const { load, addresses, open } = rig;
     const before = await settled(load);
     for (const [m, address] of addresses.entries()) {
       const visitors = await Promise.all(
@@ -68,7 +86,7 @@ describe("many connections", () => {
         new Set(["end"]),
       );
     }
-    await until(() => service.open === 0, "the target has no connection left");
+    await until(() => open() === 0, "the targets have no connection left");
     const { memory, ...after } = await settled(load);
     const { memory: _, ...expected } = before;
     expect(after).toEqual(expected);
@@ -76,9 +94,8 @@ describe("many connections", () => {
   });
 
   it(`${2 * ONE_AFTER_ANOTHER} one after another leave nothing behind`, { timeout: 180_000 }, async () => {
-    const { load, service, addresses } = await start();
-    await using _load = load;
-    await using _service = service;
+    await using rig = await start();
+    const { load, addresses } = rig;
     const ports = addresses.map((address) => {
       const endpoint = parseEndpoint(address);
       return endpoint.scheme === "tcp" ? endpoint.port : 0;

@@ -21,10 +21,10 @@ export interface Holdings {
 }
 
 answering({
-  /** Tunnels to `target`, one of each mode; their addresses. */
-  start: async ({ target, modes }: { target: string; modes: readonly Mode[] }) => {
+  /** One tunnel for each; their addresses. */
+  start: async (wanted: readonly { readonly mode: Mode; readonly target: string }[]) => {
     await server.start();
-    const tunnels = modes.map((mode) => ({ mode, listen: "127.0.0.1:0", connect: target }));
+    const tunnels = wanted.map(({ mode, target }) => ({ mode, listen: "127.0.0.1:0", connect: target }));
     client = new Client({ server: server.address?.url ?? "", drainMs: 0, tunnels });
     await client.start();
     return client.tunnels.map(({ address }) => address);
