@@ -22,15 +22,10 @@ export async function whenDelivered(socket: Socket): Promise<void> {
 /** Bytes that the kernel holds because they are not yet acknowledged: the column tx_queue of /proc/net/tcp (proc(5)). */
 async function sendQueueBytes(socket: Socket): Promise<number> {
   const table = await readFile(socket.remoteFamily === "IPv6" ? "/proc/net/tcp6" : "/proc/net/tcp", "latin1");
-  const local = `:${hexPort(socket.localPort)}`;
-  const remote = `:${hexPort(socket.remotePort)}`;
-  for (const line of table.split("\n")) {
-    const [, localAddress, remoteAddress, , queues] = line.trim().split(/\s+/, 5);
-    if (localAddress?.endsWith(local) && remoteAddress?.endsWith(remote)) {
-      return Number.parseInt(queues ?? "0", 16);
-    }
-  }
-  return 0;
+  // Searched, not split: where many connections rest in TIME_WAIT the table has megabytes.
+  const [local, remote] = [hexPort(socket.localPort), hexPort(socket.remotePort)];
+  const queue = new RegExp(`:${local} [0-9A-F]+:${remote} [0-9A-F]{2} ([0-9A-F]+):`).exec(table)?.[1];
+  return Number.parseInt(queue ?? "0", 16);
 }
 
 function hexPort(port: number | undefined): string {
