@@ -68,7 +68,7 @@ export class Program implements AsyncDisposable {
   }
 
   kill(signal: NodeJS.Signals): void {
-    if (this.isRunning) process.kill(this.pid, signal);
+    this.#child.kill(signal);
   }
 
   /** Sends a signal and waits for the end. */
