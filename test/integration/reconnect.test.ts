@@ -128,6 +128,16 @@ describe("refusals that cannot heal", () => {
     expect(client.state).toBe("open");
   });
 
+  it("403 stops it at once with refused_by_server", async () => {
+    await using server = new Server({ port: 0, drainMs: 0 });
+    await server.start();
+    // What a web page sends, and no page may come in.
+    const headers = { Origin: "https://example.org" };
+    await using client = new Client({ server: urlOf(server), headers, retry: QUICK_RETRY });
+    await expect(client.start()).rejects.toMatchObject({ code: "refused_by_server" });
+    expect(server.stats()).toMatchObject({ refused: 1, sessions: 0 });
+  });
+
   it("a token that is changed while it is away: unauthorized, its listeners are gone, and it says why", async () => {
     await using service = await Service.echo();
     const first = new Server({ port: 0, token, drainMs: 0 });
