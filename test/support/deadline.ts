@@ -27,3 +27,21 @@ export async function soon<T>(promise: Promise<T>, what: string, patienceMs = PA
     done.abort();
   }
 }
+
+/** What `attempt` gives, made again and again until it does not fail. @throws Error naming `what` when it takes too long. */
+export async function persistently<T>(
+  what: string,
+  attempt: () => Promise<T>,
+  patienceMs = PATIENCE_MS,
+): Promise<T> {
+  const deadline = performance.now() + patienceMs;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (cause) {
+      if (performance.now() > deadline)
+        throw new Error(`after ${patienceMs} ms still not: ${what}`, { cause });
+      await pause(LOOK_MS);
+    }
+  }
+}
