@@ -121,7 +121,7 @@ describe("culvert client", () => {
       baseMs: 500,
       factor: 2,
       capMs: 10_000,
-      resumableCapMs: 2000,
+      resumableCapMs: 1800,
       stableMs: 5_000,
       stickyMs: 10_000,
       retryAfterCapMs: 300_000,

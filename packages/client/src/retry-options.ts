@@ -11,7 +11,10 @@ export interface RetryOptions {
   readonly baseMs?: number;
   /** Default 2. */
   readonly factor?: number;
-  /** The upper end stops growing here while a session can still be resumed. Default 2,000. */
+  /**
+   * The upper end stops growing here while a session can still be resumed: somebody is waiting. Default 1,800, so that a
+   * client is back within 2 s of the server, the handshake included.
+   */
   readonly resumableCapMs?: number;
   /** The upper end stops growing here when there is no session to resume. Default 10,000. */
   readonly capMs?: number;
@@ -42,7 +45,7 @@ export const RETRY_DEFAULTS: ResolvedRetryOptions = Object.freeze({
   firstDelayMs: 0,
   baseMs: 500,
   factor: 2,
-  resumableCapMs: 2_000,
+  resumableCapMs: 1_800,
   capMs: 10_000,
   stableMs: 5_000,
   connectTimeoutMs: 10_000,

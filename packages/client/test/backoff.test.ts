@@ -33,8 +33,8 @@ describe("the ladder", () => {
     ]);
   });
 
-  it("stops at 2 s while a session can be resumed", () => {
-    expect(delays(backoffOf({}), 6, { resumable: true })).toEqual([0, 500, 1000, 2000, 2000, 2000]);
+  it("stops at 1.8 s while a session can be resumed", () => {
+    expect(delays(backoffOf({}), 6, { resumable: true })).toEqual([0, 500, 1000, 1800, 1800, 1800]);
   });
 
   it("draws full jitter for each wait anew, also for the first", () => {
@@ -69,7 +69,7 @@ describe("the reset rule", () => {
   it("starts anew with the first session, and not with those that break soon after it", () => {
     const backoff = backoffOf({});
     delays(backoff, 4, { resumable: false });
-    for (const delay of [0, 500, 1000, 2000]) {
+    for (const delay of [0, 500, 1000, 1800]) {
       backoff.opened(1000);
       backoff.closed(1001);
       expect(delays(backoff, 1, { resumable: true, now: 1001 })).toEqual([delay]);
@@ -89,7 +89,7 @@ describe("the reset rule", () => {
     delays(backoff, 2, { resumable: false });
     backoff.opened(1000);
     backoff.closed(5_999);
-    expect(delays(backoff, 2, { resumable: true, now: 5_999 })).toEqual([1000, 2000]);
+    expect(delays(backoff, 2, { resumable: true, now: 5_999 })).toEqual([1000, 1800]);
   });
 
   it("is not moved by a close without an open", () => {
