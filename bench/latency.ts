@@ -16,15 +16,21 @@ export async function roundTrips(
   return { p50: quantile(times, 0.5), p99: quantile(times, 0.99) };
 }
 
-/** New connections a second, one at a time: connect, one byte there and back, close. */
-export async function connectionRate(port: number, count: number): Promise<number> {
+/**
+ * New connections a second, one at a time: connect, one byte there and back, close. As with close(2) the next one begins at
+ * once; with `untilClosed` only when the other side has closed too, which is a round trip more.
+ */
+export async function connectionRate(port: number, count: number, untilClosed: boolean): Promise<number> {
   const start = performance.now();
   for (let i = 0; i < count; i += 1) {
     const socket = await connected(port);
     await oneByte(socket);
-    socket.end();
     socket.resume();
-    await once(socket, "close");
+    if (untilClosed) {
+      const closed = once(socket, "close");
+      socket.end();
+      await closed;
+    } else socket.destroySoon();
   }
   return count / ((performance.now() - start) / 1000);
 }

@@ -60,6 +60,7 @@ describe.each(MODES)("a visitor of %s who does not read", (mode) => {
     const received = await receiving;
     expect(received).toEqual({ bytes: PUSHED_BYTES, sha256: pushed.sha256() });
     console.log(`${mode}: at most ${memory.text} after all of it was read`);
+    expect(memory.peakBytes).toBeLessThan(MAX_RSS_BYTES);
   });
 
   test("pins no memory with single bytes, also while the WebSocket stands still", async () => {

@@ -56,7 +56,7 @@ export function raceConnections(candidates: readonly Candidate[], signal: AbortS
       socket.once("error", onError);
       socket.once("connect", () => {
         socket.off("error", onError);
-        if (isSelfConnection(socket)) {
+        if (isSelfConnection(socket, candidate)) {
           socket.destroy();
           onError(Object.assign(new Error("connected to itself"), { code: "ECONNREFUSED" }));
           return;
@@ -91,11 +91,10 @@ export function interleaveFamilies<T extends { readonly family: number }>(addres
  * Dialing a free local port may pick that very port as its source, and TCP then connects the socket to itself
  * (simultaneous open, RFC 9293 section 3.5): an echo where nobody listens.
  */
-function isSelfConnection(socket: Socket): boolean {
+function isSelfConnection(socket: Socket, candidate: Candidate): boolean {
+  // The candidate says where the other end is: asking the kernel for one end is enough.
   return (
-    socket.localPort !== undefined &&
-    socket.localPort === socket.remotePort &&
-    socket.localAddress === socket.remoteAddress
+    "port" in candidate && socket.localPort === candidate.port && socket.localAddress === socket.remoteAddress
   );
 }
 

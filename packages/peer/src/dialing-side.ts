@@ -109,17 +109,18 @@ export class DialingSide {
   #carry(incoming: IncomingStream, endpoint: Endpoint, socket: Socket): void {
     this.#open += 1;
     this.#connected += 1;
-    const target = formatEndpoint(endpoint);
-    const log = this.#options.logger.child({ stream: incoming.id, target });
+    const { logger } = this.#options;
+    const about = { stream: incoming.id, target: formatEndpoint(endpoint) };
     const pipe = new SocketPipe(socket, {
-      log,
+      logger,
+      about,
       onDone: ({ bytesIn, bytesOut }) => {
         this.#open -= 1;
         this.#bytesFromTargets += bytesIn;
         this.#bytesToTargets += bytesOut;
       },
     });
-    log.debug({ visitor: incoming.request.visitor }, "target connected");
+    logger.debug({ ...about, visitor: incoming.request.visitor }, "target connected");
     pipe.start(incoming.accept(pipe));
   }
 

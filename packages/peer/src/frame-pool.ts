@@ -25,6 +25,8 @@ export class FramePool {
   release(frame: Uint8Array): void {
     if (frame.length * 2 <= this.#blockBytes || this.#free.length >= this.#most) return;
     if (frame.buffer.byteLength !== this.#blockBytes) return;
-    this.#free.push(Buffer.from(frame.buffer as ArrayBuffer, 0, this.#blockBytes));
+    // As a rule the frame is the block itself, and needs no new view.
+    if (frame instanceof Buffer && frame.length === this.#blockBytes) this.#free.push(frame);
+    else this.#free.push(Buffer.from(frame.buffer as ArrayBuffer, 0, this.#blockBytes));
   }
 }

@@ -2,7 +2,7 @@ import { CulvertError, type Endpoint, type OpenRequest } from "@culvert/protocol
 import { resetSocket } from "./carried-socket.ts";
 import type { Link } from "./link.ts";
 import { Listener, type Visitor } from "./listener.ts";
-import type { Logger } from "./logger.ts";
+import type { LogFields, Logger } from "./logger.ts";
 import type { LookupShare } from "./lookup-share.ts";
 import { type PipeResult, SocketPipe } from "./socket-pipe.ts";
 
@@ -93,33 +93,36 @@ export class ListeningTunnel {
 
   #receive(visitor: Visitor): void {
     const { socket, address } = visitor;
-    const log = this.#options.logger.child({ visitor: address });
+    const { logger, request } = this.#options;
+    const about = { visitor: address };
     this.#visitors += 1;
-    const pipe = new SocketPipe(socket, { log, onDone: (result) => this.#ended(result, log) });
+    const pipe = new SocketPipe(socket, { logger, about, onDone: (result) => this.#ended(result, about) });
     try {
       if (this.#link === undefined)
         throw new CulvertError("not_running", "there is no session with the server yet");
-      const stream = this.#link.openStream({ kind: "tcp", ...this.#options.request, visitor: address }, pipe);
+      const stream = this.#link.openStream({ kind: "tcp", ...request, visitor: address }, pipe);
       this.#open += 1;
-      log.debug({ stream: stream.id }, "visitor connected");
+      logger.debug({ ...about, stream: stream.id }, "visitor connected");
       pipe.start(stream);
     } catch (error) {
       if (!(error instanceof CulvertError)) throw error;
       this.#failed += 1;
       // Whoever sees this wonders why: the address answers, so it is not the address.
-      if (this.#link === undefined) log.warn({ code: error.code, reason: error.message }, "visitor reset");
-      else log.info({ code: error.code }, "visitor reset");
+      const { code, message: reason } = error;
+      if (this.#link === undefined) logger.warn({ ...about, code, reason }, "visitor reset");
+      else logger.info({ ...about, code }, "visitor reset");
       resetSocket(socket);
     }
   }
 
-  #ended({ code, bytesIn, bytesOut }: PipeResult, log: Logger): void {
+  #ended({ code, bytesIn, bytesOut }: PipeResult, about: LogFields): void {
     this.#open -= 1;
     this.#bytesFromVisitors += bytesIn;
     this.#bytesToVisitors += bytesOut;
     if (code === undefined) return;
     this.#failed += 1;
     // Connections are reset every day; any other code says why a visitor was not served, which nobody else here knows.
-    log[code === "connection_reset" ? "debug" : "info"]({ code, bytesIn, bytesOut }, "visitor reset");
+    const level = code === "connection_reset" ? "debug" : "info";
+    this.#options.logger[level]({ ...about, code, bytesIn, bytesOut }, "visitor reset");
   }
 }

@@ -2,8 +2,10 @@ import type { Socket } from "node:net";
 import type { ErrorCode, Stream, StreamHandler } from "@culvert/protocol";
 import { resetSocket } from "./carried-socket.ts";
 import { lingeringClose } from "./lingering-close.ts";
-import type { Logger } from "./logger.ts";
+import type { LogFields, Logger } from "./logger.ts";
+import { giveBack } from "./received-memory.ts";
 import { resetWatch } from "./reset-watch.ts";
+import { SpentBuffers } from "./spent-buffers.ts";
 import { WriteBuffer } from "./write-buffer.ts";
 
 /** What became of a carried connection. */
@@ -19,7 +21,9 @@ export interface PipeResult {
 }
 
 export interface SocketPipeOptions {
-  readonly log: Logger;
+  readonly logger: Logger;
+  /** Says in log lines which connection it is. Not a child logger: making one costs more than the rest of a connection. */
+  readonly about?: LogFields;
   /** Called once, after `start`, when the stream is over and the socket is closed: nothing of either is left. */
   onDone?(result: PipeResult): void;
   /**
@@ -51,12 +55,14 @@ export class SocketPipe implements StreamHandler {
   // socket to stream
   #bytesIn = 0;
   #hasReadEnd = false;
+  /** What was read and given to the stream, which copies it into frames. */
+  readonly #read = new SpentBuffers();
 
   // stream to socket
   #bytesOut = 0;
   readonly #buffer = new WriteBuffer();
   /** Given to the socket and not yet taken by the kernel; while there is any, the rest waits in the buffer. */
-  #inSocket = 0;
+  #inSocket: Uint8Array = EMPTY;
   /** Taken before the stream was there to be told. */
   #unclaimed = 0;
   #isEnding = false;
@@ -101,7 +107,9 @@ export class SocketPipe implements StreamHandler {
   // -- socket to stream
 
   #onSocketData = (chunk: Uint8Array): void => {
+    this.#freeRead();
     this.#bytesIn += chunk.length;
+    this.#read.add(chunk, this.#bytesIn);
     if (this.#stream!.write(chunk)) return;
     this.#socket.pause();
     resetWatch.watch(this.#socket, this.#onSocketError);
@@ -109,8 +117,13 @@ export class SocketPipe implements StreamHandler {
 
   onWritable(): void {
     if (this.#state !== "piping" || this.#hasReadEnd) return;
+    this.#freeRead();
     resetWatch.unwatch(this.#socket);
     this.#socket.resume();
+  }
+
+  #freeRead(): void {
+    this.#read.freeThrough(this.#bytesIn - this.#stream!.writableBytes);
   }
 
   #onSocketEnd = (): void => {
@@ -137,20 +150,20 @@ export class SocketPipe implements StreamHandler {
 
   onData(chunk: Uint8Array): void {
     if (this.#state === "cut") return;
-    if (this.#inSocket > 0) this.#buffer.push(chunk);
-    else this.#write(chunk);
+    if (this.#inSocket.length === 0) this.#write(chunk);
+    else if (!this.#buffer.push(chunk)) giveBack(chunk);
   }
 
   onEnd(): void {
     if (this.#state === "cut") return;
     this.#isEnding = true;
-    if (this.#inSocket === 0) this.#socket.end();
+    if (this.#inSocket.length === 0) this.#socket.end();
     if (!this.#hasReadEnd) this.#armIdleTimer();
   }
 
   /** Returns false when the kernel did not take all of it at once. */
   #write(block: Uint8Array): boolean {
-    this.#inSocket = block.length;
+    this.#inSocket = block;
     this.#socket.write(block, this.#onWritten);
     if (this.#socket.writableLength > 0) return false;
     this.#countTaken();
@@ -159,7 +172,8 @@ export class SocketPipe implements StreamHandler {
 
   /** Also called, late, for writes that were taken at once; then it finds nothing to do. */
   #onWritten = (error?: Error | null): void => {
-    if (error || this.#inSocket === 0 || this.#socket.writableLength > 0 || this.#state === "cut") return;
+    if (error || this.#inSocket.length === 0 || this.#socket.writableLength > 0) return;
+    if (this.#state === "cut") return;
     this.#countTaken();
     while (this.#buffer.bytes > 0) {
       if (!this.#write(this.#buffer.take()!)) return;
@@ -168,8 +182,10 @@ export class SocketPipe implements StreamHandler {
   };
 
   #countTaken(): void {
-    const bytes = this.#inSocket;
-    this.#inSocket = 0;
+    const block = this.#inSocket;
+    const bytes = block.length; // the block may be empty when it was given back
+    this.#inSocket = EMPTY;
+    giveBack(block);
     this.#bytesOut += bytes;
     if (this.#stream === undefined) this.#unclaimed += bytes;
     else this.#stream.consumed(bytes);
@@ -200,7 +216,8 @@ export class SocketPipe implements StreamHandler {
     this.#code = code;
     this.#cause = cause;
     const { code: system } = (cause ?? {}) as NodeJS.ErrnoException;
-    this.#options.log.debug({ code, system }, "connection cut off on this side");
+    const { logger, about } = this.#options;
+    logger.debug({ ...about, code, system }, "connection cut off on this side");
     this.#forgetSocket();
     this.#drop();
     this.#stream?.reset(code);
@@ -214,7 +231,7 @@ export class SocketPipe implements StreamHandler {
       this.#bytesOut += block.length;
       this.#socket.write(block);
     }
-    this.#bytesOut += this.#inSocket;
+    this.#bytesOut += this.#inSocket.length;
     if (!this.#socket.writableEnded) this.#socket.end();
     lingeringClose(this.#socket, reset);
   }
@@ -253,4 +270,5 @@ export class SocketPipe implements StreamHandler {
   }
 }
 
+const EMPTY = new Uint8Array(0);
 const HALF_CLOSED_TIMEOUT_MS = 300_000;

@@ -1,4 +1,6 @@
 import type { Duplex } from "node:stream";
+import { ReceivedMemory } from "./received-memory.ts";
+import { SentMemory } from "./sent-memory.ts";
 import type { Transport, TransportHandler } from "./transport.ts";
 
 /** The part of a `ws` WebSocket that a transport uses; typed by shape, so that this package needs no WebSocket library. */
@@ -22,6 +24,8 @@ export interface WebSocketLike {
  */
 const HIGH_WATER_BYTES = 256 * 1024;
 const SEND_OPTIONS = { binary: true, compress: false, fin: true } as const;
+/** Who listens to the socket's bytes: ws, and the transport. If there are more, the chunks are theirs as well. */
+const LISTENERS = 2;
 /** Nobody takes messages for a moment only, while the handshake changes hands; a peer cannot fill this by itself. */
 const MOST_KEPT_MESSAGES = 1024;
 
@@ -38,6 +42,8 @@ type Kept = { readonly message: Uint8Array } | { readonly text: true };
 class WebSocketTransport implements Transport {
   readonly #webSocket: WebSocketLike;
   readonly #socket: Duplex;
+  readonly #received = new ReceivedMemory();
+  readonly #sent: SentMemory;
   #handler: TransportHandler | undefined;
   #kept: Kept[] = [];
   #closed: { readonly code: number; readonly reason: string } | undefined;
@@ -46,14 +52,21 @@ class WebSocketTransport implements Transport {
   constructor(webSocket: WebSocketLike, socket: Duplex) {
     this.#webSocket = webSocket;
     this.#socket = socket;
+    this.#sent = new SentMemory(socket);
     webSocket.binaryType = "nodebuffer";
-    webSocket.on("message", (data, isBinary) => this.#receive(isBinary ? { message: data } : { text: true }));
+    webSocket.on("message", (data, isBinary) => {
+      this.#receive(isBinary ? { message: this.#received.message(data) } : { text: true });
+    });
     webSocket.on("close", (code, reason) => {
       this.#closed = { code, reason: Buffer.from(reason).toString("utf8") };
       this.#tellClosed();
     });
     webSocket.on("error", ignore); // 'close' follows and is what counts
-    socket.on("data", () => this.#handler?.onHeard());
+    // Behind the listener of ws, so every message that this chunk completes was delivered by now.
+    socket.on("data", (chunk: Uint8Array) => {
+      this.#received.chunk(chunk, socket.listenerCount("data") <= LISTENERS);
+      this.#handler?.onHeard();
+    });
     socket.on("drain", () => this.#handler?.onDrain());
   }
 
@@ -76,7 +89,7 @@ class WebSocketTransport implements Transport {
   }
 
   send(frame: Uint8Array): void {
-    this.#webSocket.send(frame, SEND_OPTIONS);
+    this.#sent.during(frame, () => this.#webSocket.send(frame, SEND_OPTIONS));
   }
 
   cork(): void {
@@ -85,6 +98,7 @@ class WebSocketTransport implements Transport {
 
   uncork(): void {
     this.#socket.uncork();
+    this.#sent.free();
   }
 
   close(code: number, reason: string): void {

@@ -29,14 +29,16 @@ export class WriteBuffer {
     return sum;
   }
 
-  /** Adds a chunk, which must not change any more: it may be kept or copied. */
-  push(chunk: Uint8Array): void {
-    if (chunk.length === 0) return;
+  /** Adds a chunk, which must not change any more. Returns whether it was kept; if not, it was copied and is not needed. */
+  push(chunk: Uint8Array): boolean {
+    if (chunk.length === 0) return false;
     this.#bytes += chunk.length;
-    if (chunk.length >= LARGE_BYTES && chunk.length * 2 >= chunk.buffer.byteLength) {
+    const isKept = chunk.length >= LARGE_BYTES && chunk.length * 2 >= chunk.buffer.byteLength;
+    if (isKept) {
       this.#seal();
       this.#blocks.push(chunk);
     } else this.#gather(chunk);
+    return isKept;
   }
 
   /** Takes the first block out, of {@link MAX_BLOCK_BYTES} or one large chunk at the most; undefined when empty. */

@@ -23,8 +23,8 @@ function pipeOf(socket: Socket, halfClosedTimeoutMs?: number): Piped {
   });
   const onDone = vi.fn((result: PipeResult) => settle(result));
   onTestFinished(() => expect(onDone.mock.calls.length).toBeLessThanOrEqual(1));
-  const log = silentLogger;
-  const options = { log, onDone, ...(halfClosedTimeoutMs === undefined ? {} : { halfClosedTimeoutMs }) };
+  const logger = silentLogger;
+  const options = { logger, onDone, ...(halfClosedTimeoutMs === undefined ? {} : { halfClosedTimeoutMs }) };
   return { pipe: new SocketPipe(socket, options), done };
 }
 
@@ -101,6 +101,25 @@ describe("bytes", () => {
     app.end("bye");
     await once(stream, "end");
     expect(Buffer.concat(stream.written).toString()).toBe("bye");
+  });
+
+  test("what was read is freed when the stream has copied it, and not a byte before", async () => {
+    const { app, stream, pipe } = await recorded();
+    pipe.start(stream);
+    app.write(pattern(1_000_000));
+    await until(stream, "write", () => stream.writtenBytes === 1_000_000);
+    const sizes = stream.written.map(({ length }) => length);
+    const large = sizes.findIndex((size) => size >= 16_384);
+    expect(large).toBeGreaterThanOrEqual(0);
+    const before = sizes.slice(0, large + 1).reduce((sum, size) => sum + size, 0);
+    const first = stream.written[large]!;
+    stream.leftBytes = before - 1;
+    pipe.onWritable();
+    expect(first.length).toBe(sizes[large]);
+    stream.leftBytes = before;
+    pipe.onWritable();
+    expect(first.length).toBe(0);
+    expect(stream.written.slice(large + 1).map(({ length }) => length)).toEqual(sizes.slice(large + 1));
   });
 
   test("a reader who stalls holds the sender back, and all arrives when it reads on", async () => {

@@ -38,7 +38,7 @@ async function duplexTo(port: number): Promise<TunnelStream> {
   leftStream.handler = duplex;
   duplex.bind(leftStream);
   const socket = tracked(await dial({ scheme: "tcp", host: "127.0.0.1", port }, { timeoutMs: 5000 }));
-  const pipe = new SocketPipe(socket, { log: silentLogger });
+  const pipe = new SocketPipe(socket, { logger: silentLogger });
   rightStream.handler = pipe;
   pipe.start(rightStream);
   rightStream.accept();

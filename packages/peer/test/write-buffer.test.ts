@@ -87,6 +87,23 @@ describe("write buffer", () => {
     buffer.clear();
     expect([buffer.bytes, buffer.blocks, buffer.retainedBytes, buffer.take()]).toEqual([0, 0, 0, undefined]);
   });
+
+  test("says what it kept; what it copied may be used again", () => {
+    const buffer = new WriteBuffer();
+    const small = new Uint8Array(100).fill(1);
+    const view = new Uint8Array(100_000).subarray(0, 20_000).fill(2);
+    const large = new Uint8Array(20_000).fill(3);
+    expect([small, view, large, new Uint8Array(0)].map((chunk) => buffer.push(chunk))).toEqual([
+      false,
+      false,
+      true,
+      false,
+    ]);
+    small.fill(9);
+    view.fill(9);
+    const all = Buffer.concat(takeAll(buffer));
+    expect([all.length, all[0], all[100], all.at(-1)]).toEqual([40_100, 1, 2, 3]);
+  });
 });
 
 function sum(chunks: readonly Uint8Array[]): number {

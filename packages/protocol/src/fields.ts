@@ -68,12 +68,16 @@ export function decodeFields(m: Uint8Array): Fields {
   return new Fields(values);
 }
 
-/** Writes the fields that have a value; a number becomes a u32. Give them in the order of their tags. */
+/**
+ * A message with `room` bytes for its head, not filled in, and behind them the fields that have a value; a number becomes a
+ * u32. Give them in the order of their tags.
+ */
 export function encodeFields(
+  room: number,
   entries: readonly (readonly [tag: number, value: string | number | undefined])[],
 ): Uint8Array {
-  const parts: Uint8Array[] = [];
-  let total = 0;
+  const values: Uint8Array[] = [];
+  let total = room;
   for (const [tag, value] of entries) {
     if (value === undefined) continue;
     // The peer would end the session for it, and with it every other stream: refused where it is asked for.
@@ -82,14 +86,20 @@ export function encodeFields(
     }
     const bytes = typeof value === "number" ? u32(value) : encoder.encode(value);
     if (bytes.length > MAX_TEXT_BYTES) throw new ProtocolError("frame_too_large", `field ${tag}`);
-    parts.push(new Uint8Array([tag, bytes.length >>> 8, bytes.length]), bytes);
+    values.push(bytes);
     total += 3 + bytes.length;
   }
   const m = new Uint8Array(total);
-  let at = 0;
-  for (const part of parts) {
-    m.set(part, at);
-    at += part.length;
+  let at = room;
+  let next = 0;
+  for (const [tag, value] of entries) {
+    if (value === undefined) continue;
+    const bytes = values[next++] as Uint8Array;
+    m[at] = tag;
+    m[at + 1] = bytes.length >>> 8;
+    m[at + 2] = bytes.length;
+    m.set(bytes, at + 3);
+    at += 3 + bytes.length;
   }
   return m;
 }

@@ -241,8 +241,11 @@ function writeU53(m: Uint8Array, at: number, value: number): void {
 }
 
 function streamFrame(type: number, streamId: number, length: number): Uint8Array {
+  return asStreamFrame(new Uint8Array(length), type, streamId);
+}
+
+function asStreamFrame(m: Uint8Array, type: number, streamId: number): Uint8Array {
   if (streamId > MAX_STREAM_ID) throw new RangeError("stream id");
-  const m = new Uint8Array(length);
   m[0] = type;
   const high = Math.floor(streamId / 2 ** 32);
   m[1] = high >>> 8;
@@ -270,16 +273,14 @@ function withCode(frame: Uint8Array, at: number, code: ErrorCode): Uint8Array {
 
 /** @throws ProtocolError `frame_too_large` when the texts do not fit. */
 export function encodeOpen(streamId: number, request: OpenRequest): Uint8Array {
-  const fields = encodeFields([
+  const m = encodeFields(8, [
     [FIELD.tunnelId, request.tunnelId],
     [FIELD.target, request.target],
     [FIELD.visitor, request.visitor],
     [FIELD.host, request.host],
   ]);
-  const m = streamFrame(FRAME.open, streamId, 8 + fields.length);
   m[7] = KIND_TCP;
-  m.set(fields, 8);
-  return m;
+  return asStreamFrame(m, FRAME.open, streamId);
 }
 
 export function encodeAccept(streamId: number): Uint8Array {
@@ -313,32 +314,30 @@ export function encodeWindow(streamId: number, limit: number): Uint8Array {
   return m;
 }
 
-function tunnelFrame(type: number, tunnelId: number, rest: Uint8Array): Uint8Array {
-  const m = new Uint8Array(5 + rest.length);
+function tunnelFrame(type: number, tunnelId: number, m: Uint8Array): Uint8Array {
   m[0] = type;
   writeU32(m, 1, tunnelId);
-  m.set(rest, 5);
   return m;
 }
 
 export function encodeTunnelOpen(tunnelId: number, listen: string, name: string): Uint8Array {
-  const fields = encodeFields([
+  const m = encodeFields(5, [
     [FIELD.listen, listen],
     [FIELD.name, name],
   ]);
-  return tunnelFrame(FRAME.tunnelOpen, tunnelId, fields);
+  return tunnelFrame(FRAME.tunnelOpen, tunnelId, m);
 }
 
 export function encodeTunnelReady(tunnelId: number, listen: string): Uint8Array {
-  return tunnelFrame(FRAME.tunnelReady, tunnelId, encodeFields([[FIELD.listen, listen]]));
+  return tunnelFrame(FRAME.tunnelReady, tunnelId, encodeFields(5, [[FIELD.listen, listen]]));
 }
 
 export function encodeTunnelClose(tunnelId: number): Uint8Array {
-  return tunnelFrame(FRAME.tunnelClose, tunnelId, new Uint8Array(0));
+  return tunnelFrame(FRAME.tunnelClose, tunnelId, new Uint8Array(5));
 }
 
 export function encodeTunnelClosed(tunnelId: number, code: ErrorCode): Uint8Array {
-  return withCode(tunnelFrame(FRAME.tunnelClosed, tunnelId, new Uint8Array(2)), 5, code);
+  return withCode(tunnelFrame(FRAME.tunnelClosed, tunnelId, new Uint8Array(7)), 5, code);
 }
 
 /** Text beyond 1,024 bytes is cut, at a character. */

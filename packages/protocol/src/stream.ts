@@ -43,10 +43,11 @@ export interface StreamHandler {
 export interface Stream {
   readonly id: number;
   readonly request: OpenRequest;
-  /** Bytes written and not yet handed to a transport. */
+  /** Bytes written that have not been copied into a frame yet, or dropped. */
   readonly writableBytes: number;
   /**
-   * Queues bytes. The stream owns `chunk` from now on and reads it later: it must not be changed afterwards.
+   * Queues bytes. The stream reads `chunk` later: it must not be changed before `writableBytes` shows that everything up to
+   * its end was copied. Then its memory may be used again.
    * Returns false when the owner should pause until `onWritable`; the bytes are taken all the same.
    */
   write(chunk: Uint8Array): boolean;

@@ -5,7 +5,7 @@ import { bytes, hex } from "./support/hex.ts";
 
 describe("fields", () => {
   test("are tag, length and value; numbers are u32; what has no value is left out", () => {
-    const encoded = encodeFields([
+    const encoded = encodeFields(0, [
       [FIELD.tunnelId, 0xffff_fffe],
       [FIELD.target, undefined],
       [FIELD.visitor, ""],
@@ -20,7 +20,7 @@ describe("fields", () => {
   });
 
   test("no fields are no bytes", () => {
-    expect(encodeFields([])).toHaveLength(0);
+    expect(encodeFields(0, [])).toHaveLength(0);
     expect(decodeFields(new Uint8Array(0)).number(FIELD.tunnelId)).toBeUndefined();
   });
 

@@ -91,6 +91,43 @@ describe("the order of sending", () => {
     c.stream.write(Uint8Array.of(7));
     expect(leaving(lone, 1)).toBe("DATA 5 @0 07");
   });
+
+  test("reads of twice the payload leave as two full frames each, however many follow", () => {
+    const lone = new LoneSession({ options: { maxPayloadBytes: 1000 } });
+    const { stream } = lone.open();
+    lone.takeMessages();
+    lone.give(encodeWindow(1, 1e6));
+    const lengths: number[] = [];
+    for (let n = 0; n < 20; n += 1) {
+      stream.write(new Uint8Array(2000));
+      for (const frame of lone.takeFrames()) if (frame.type === "data") lengths.push(frame.payload.length);
+    }
+    expect(lengths).toEqual(new Array(40).fill(1000));
+  });
+
+  test("what the stream no longer counts was copied, and its memory may be used again", () => {
+    const lone = new LoneSession({ options: { maxPayloadBytes: 3000 } });
+    const { stream } = lone.open();
+    const chunk = new Uint8Array(10_000).fill(1);
+    stream.write(chunk);
+    const message = lone.takeMessages().at(-1) as Uint8Array;
+    expect(stream.writableBytes).toBe(10_000 - 8192);
+    chunk.fill(9, 0, 8192);
+    lone.give(encodeWindow(1, 1e6));
+    const rest = lone.takeMessages().at(-1) as Uint8Array;
+    expect(stream.writableBytes).toBe(0);
+    chunk.fill(9);
+    expect([message.slice(11), rest.slice(11)].every((bytes) => bytes.every((byte) => byte === 1))).toBe(
+      true,
+    );
+    lone.detach();
+    lone.attach(0);
+    const again = lone.takeMessages().filter(isSequenced);
+    expect(again.at(-1)).toEqual(rest);
+    stream.write(new Uint8Array(100_000));
+    stream.reset("cancelled");
+    expect(stream.writableBytes).toBe(0);
+  });
 });
 
 describe("numbers", () => {

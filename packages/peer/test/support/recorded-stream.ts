@@ -8,7 +8,6 @@ import type { ErrorCode, OpenRequest, Stream } from "@culvert/protocol";
 export class RecordedStream extends EventEmitter implements Stream {
   readonly id = 1;
   readonly request: OpenRequest = { kind: "tcp" };
-  readonly writableBytes = 0;
   /** What `write` answers. */
   hasRoom = true;
   written: Uint8Array[] = [];
@@ -16,12 +15,19 @@ export class RecordedStream extends EventEmitter implements Stream {
   isEnded = false;
   resets: ErrorCode[] = [];
 
-  get writtenBytes(): number {
-    return this.written.reduce((sum, { length }) => sum + length, 0);
+  /** Bytes that have left; nothing does by itself, it keeps all that is written. */
+  leftBytes = 0;
+
+  get writableBytes(): number {
+    return this.writtenBytes - this.leftBytes;
   }
+
+  /** Of all writes; a chunk that its owner freed later counts as it was. */
+  writtenBytes = 0;
 
   write(chunk: Uint8Array): boolean {
     this.written.push(chunk);
+    this.writtenBytes += chunk.length;
     this.emit("write");
     return this.hasRoom;
   }

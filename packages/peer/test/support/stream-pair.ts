@@ -83,7 +83,9 @@ export class PairedStream implements Stream {
   #pump(): void {
     while (this.#queue.length > 0 && this.#credit > 0) {
       const head = this.#queue[0]!;
-      const frame = head.subarray(0, Math.min(this.#credit, this.#options.frameBytes));
+      // A copy, as a frame is one: the writer may use the memory of the chunk again.
+      const length = Math.min(this.#credit, this.#options.frameBytes, head.length);
+      const frame = new Uint8Array(head.subarray(0, length));
       if (frame.length === head.length) this.#queue.shift();
       else this.#queue[0] = head.subarray(frame.length);
       this.#credit -= frame.length;

@@ -1,0 +1,204 @@
+import { randomBytes } from "node:crypto";
+import type { IncomingMessage } from "node:http";
+import { Duplex } from "node:stream";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { type WebSocket, WebSocketServer } from "ws";
+import { giveBack } from "../src/received-memory.ts";
+import { webSocketTransport } from "../src/web-socket-transport.ts";
+
+/** A real ws at the end of a wire whose every read the test decides. */
+class Wire extends Duplex {
+  override _read(): void {}
+  override _write(_chunk: unknown, _encoding: BufferEncoding, callback: () => void): void {
+    callback();
+  }
+}
+
+interface Open {
+  readonly wire: Wire;
+  readonly messages: Uint8Array[];
+}
+
+/** The transport of a server; `messages` are those that it handed on. */
+async function open(onData?: (chunk: Buffer) => void): Promise<Open> {
+  const wire = new Wire();
+  const headers = {
+    connection: "Upgrade",
+    upgrade: "websocket",
+    "sec-websocket-version": "13",
+    "sec-websocket-key": randomBytes(16).toString("base64"),
+  };
+  const request = { method: "GET", url: "/", headers } as unknown as IncomingMessage;
+  const server = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+  const webSocket = await new Promise<WebSocket>((resolve) => {
+    server.handleUpgrade(request, wire, Buffer.alloc(0), resolve);
+  });
+  if (onData !== undefined) wire.on("data", onData);
+  const transport = webSocketTransport(webSocket, wire);
+  const messages: Uint8Array[] = [];
+  transport.handler = {
+    onMessage: (message) => messages.push(message),
+    onText: () => undefined,
+    onHeard: () => undefined,
+    onDrain: () => undefined,
+    onClose: () => undefined,
+  };
+  // From the next turn on the socket flows: what is pushed is delivered at once.
+  await new Promise((resolve) => setImmediate(resolve));
+  return { wire, messages };
+}
+
+/** RFC 6455 section 5.2, masked as a client does it. */
+function webSocketFrame(payload: Uint8Array, opcode = 2, fin = true): Buffer {
+  const mask = randomBytes(4);
+  const { length } = payload;
+  const head = Buffer.alloc(length < 126 ? 2 : length < 65_536 ? 4 : 10);
+  head[0] = (fin ? 0x80 : 0) | opcode;
+  head[1] = 0x80 | (length < 126 ? length : length < 65_536 ? 126 : 127);
+  if (head.length === 4) head.writeUInt16BE(length, 2);
+  if (head.length === 10) head.writeBigUInt64BE(BigInt(length), 2);
+  const masked = Buffer.from(payload.map((byte, at) => byte ^ mask[at % 4]!));
+  return Buffer.concat([head, mask, masked]);
+}
+
+function payloadOf(length: number, seed: number): Uint8Array {
+  return Uint8Array.from({ length }, (_, at) => (at * 31 + seed * 17) & 255);
+}
+
+/** In memory of their own, as Node reads them. */
+function cut(bytes: Buffer, sizes: readonly number[]): Buffer[] {
+  const chunks: Buffer[] = [];
+  for (let at = 0, turn = 0; at < bytes.length; turn += 1) {
+    const size = Math.min(sizes[turn % sizes.length]!, bytes.length - at);
+    const chunk = Buffer.allocUnsafeSlow(size);
+    bytes.copy(chunk, 0, at, at + size);
+    chunks.push(chunk);
+    at += size;
+  }
+  return chunks;
+}
+
+/** Small reads, and those in which no message ended: ws kept them, and copied from them later. */
+function readsToStay(frames: readonly Buffer[], chunks: readonly Buffer[]): Set<Buffer> {
+  let position = 0;
+  const ends = frames.map((frame) => {
+    position += frame.length;
+    return position;
+  });
+  let start = 0;
+  const stay = new Set<Buffer>();
+  for (const chunk of chunks) {
+    const end = start + chunk.length;
+    if (chunk.length < 16_384 || !ends.some((at) => at > start && at <= end)) stay.add(chunk);
+    start = end;
+  }
+  return stay;
+}
+
+describe("received memory", () => {
+  test("whatever the cuts and whenever a message is given back, none changes before, and no memory stays behind", async () => {
+    const size = fc.oneof(
+      { weight: 2, arbitrary: fc.integer({ min: 1, max: 300 }) },
+      { weight: 2, arbitrary: fc.integer({ min: 300, max: 5000 }) },
+      { weight: 4, arbitrary: fc.integer({ min: 20_000, max: 70_000 }) },
+    );
+    const reads = fc.oneof(fc.integer({ min: 1, max: 100 }), fc.integer({ min: 16_384, max: 70_000 }));
+    const scenario = fc.record({
+      sizes: fc.array(size, { minLength: 1, maxLength: 12 }),
+      reads: fc.array(reads, { minLength: 1, maxLength: 5 }).filter((all) => all.some((n) => n > 100)),
+      // After each read: how many of those that are there are given back, oldest or newest first.
+      returns: fc.array(fc.integer({ min: -3, max: 3 }), { minLength: 1, maxLength: 9 }),
+    });
+    let freed = 0;
+    await fc.assert(
+      fc.asyncProperty(scenario, async ({ sizes, reads, returns }) => {
+        const { wire, messages } = await open();
+        const payloads = sizes.map(payloadOf);
+        const frames = payloads.map((payload) => webSocketFrame(payload));
+        const chunks = cut(Buffer.concat(frames), reads);
+        const mayStay = readsToStay(frames, chunks);
+        const held: { readonly message: Uint8Array; readonly index: number }[] = [];
+        let seen = 0;
+        const check = (): void => {
+          for (const { message, index } of held) expect(Buffer.compare(message, payloads[index]!)).toBe(0);
+        };
+        for (const [turn, chunk] of chunks.entries()) {
+          wire.push(chunk);
+          for (; seen < messages.length; seen += 1) held.push({ message: messages[seen]!, index: seen });
+          check();
+          const count = returns[turn % returns.length]!;
+          for (let n = 0; n < Math.abs(count); n += 1) {
+            const back = count > 0 ? held.shift() : held.pop();
+            if (back !== undefined) giveBack(back.message);
+          }
+          check();
+        }
+        expect(messages).toHaveLength(payloads.length);
+        for (const { message } of held) giveBack(message);
+        // A message in a later read shows that the earlier ones were parsed to their end.
+        wire.push(webSocketFrame(payloadOf(1, 1)));
+        for (const chunk of chunks) expect(chunk.length === 0).toBe(!mayStay.has(chunk));
+        freed += chunks.length - mayStay.size;
+        wire.destroy();
+      }),
+      { numRuns: 150 },
+    );
+    expect(freed).toBeGreaterThan(100);
+  });
+
+  test("what nobody gives back stays", async () => {
+    const { wire, messages } = await open();
+    const payloads = [payloadOf(30_000, 1), payloadOf(30_000, 2)];
+    const [chunk] = cut(Buffer.concat(payloads.map((payload) => webSocketFrame(payload))), [70_000]);
+    wire.push(chunk);
+    giveBack(messages[0]!);
+    wire.push(webSocketFrame(payloadOf(10, 3)));
+    expect(chunk!.length).toBeGreaterThan(60_000);
+    expect(Buffer.compare(messages[1]!, payloads[1]!)).toBe(0);
+  });
+
+  test("a small message does not keep the large read that it came in", async () => {
+    const { wire, messages } = await open();
+    const [chunk] = cut(
+      Buffer.concat([payloadOf(100, 1), payloadOf(40_000, 2)].map((payload) => webSocketFrame(payload))),
+      [50_000],
+    );
+    wire.push(chunk);
+    giveBack(messages[1]!);
+    expect(chunk!.length).toBe(0);
+    expect(Buffer.compare(messages[0]!, payloadOf(100, 1))).toBe(0);
+  });
+
+  test("a message in fragments, across reads, with a ping in between", async () => {
+    const { wire, messages } = await open();
+    const payload = payloadOf(60_000, 5);
+    const before = payloadOf(20_000, 6);
+    const bytes = Buffer.concat([
+      webSocketFrame(before),
+      webSocketFrame(payload.subarray(0, 25_000), 2, false),
+      webSocketFrame(new Uint8Array(0), 9),
+      webSocketFrame(payload.subarray(25_000), 0),
+      webSocketFrame(payloadOf(3000, 7)),
+    ]);
+    const chunks = cut(bytes, [40_000, 30_000]);
+    for (const chunk of chunks) {
+      wire.push(chunk);
+      if (messages.length === 1 && messages[0]!.length > 0) giveBack(messages[0]!);
+    }
+    expect(messages).toHaveLength(3);
+    expect(Buffer.compare(messages[1]!, payload)).toBe(0);
+    expect(Buffer.compare(messages[2]!, payloadOf(3000, 7))).toBe(0);
+  });
+
+  test("who else listens to the socket keeps what it heard", async () => {
+    const heard: Buffer[] = [];
+    const { wire, messages } = await open((chunk) => heard.push(chunk));
+    const bytes = webSocketFrame(payloadOf(40_000, 1));
+    const chunks = cut(bytes, [50_000]);
+    wire.push(chunks[0]);
+    giveBack(messages[0]!);
+    wire.push(webSocketFrame(payloadOf(10, 2)));
+    expect(heard[0]!.length).toBe(bytes.length);
+  });
+});
