@@ -33,7 +33,8 @@ export default defineConfig({
         ssr: { resolve },
         test: {
           name: "integration",
-          include: ["test/integration/**/*.test.ts"],
+          include: ["test/{integration,bad-input,faults,fuzz}/**/*.test.ts"],
+          exclude: ["test/bad-input/command-line*.test.ts", "**/*.e2e.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 30_000,
           sequence: { groupOrder: 1 },
@@ -43,7 +44,11 @@ export default defineConfig({
         // The built command, as processes of its own. One file at a time: these move gigabytes and measure memory.
         test: {
           name: "e2e",
-          include: ["test/e2e/**/*.test.ts"],
+          include: [
+            "test/e2e/**/*.test.ts",
+            "test/faults/**/*.e2e.test.ts",
+            "test/bad-input/command-line*.test.ts",
+          ],
           testTimeout: 600_000,
           hookTimeout: 120_000,
           fileParallelism: false,
