@@ -6,7 +6,10 @@ import type { TestContext } from "vitest";
 /** Debian's package for each program that tests speak to; .ci/run installs them all. */
 const PACKAGES = {
   curl: "curl",
+  haproxy: "haproxy",
   iperf3: "iperf3",
+  nginx: "nginx",
+  prlimit: "util-linux",
   ps: "procps",
   "redis-server": "redis-server",
   "redis-benchmark": "redis-tools",
@@ -14,6 +17,7 @@ const PACKAGES = {
   scp: "openssh-client",
   "ssh-keygen": "openssh-client",
   sshd: "openssh-server",
+  taskset: "util-linux",
 } as const;
 export type NeededProgram = keyof typeof PACKAGES;
 

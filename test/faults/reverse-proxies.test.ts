@@ -1,0 +1,146 @@
+import { Client, type ClientOptions } from "@culvert/client";
+import { Server } from "@culvert/server";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { need } from "../e2e/support/needed-programs.ts";
+import { soon, until } from "../support/deadline.ts";
+import { LogRecorder } from "../support/log-recorder.ts";
+import { OpenHandles } from "../support/open-handles.ts";
+import { SeededSink } from "../support/seeded-sink.ts";
+import { SeededSource } from "../support/seeded-source.ts";
+import { Service } from "../support/service.ts";
+import { StateWatch } from "../support/state-watch.ts";
+import { MODES } from "../support/tunnel-fixture.ts";
+import { WireEnd } from "../support/wire-end.ts";
+import {
+  IDLE_CUT_MS,
+  REVERSE_PROXIES,
+  ReverseProxy,
+  type ReverseProxyKind,
+} from "./support/reverse-proxy.ts";
+import { IS_FULL_LENGTH } from "./support/scale.ts";
+
+const MEGABYTE = 1024 * 1024;
+/** A server behind a proxy has a token, as docs/operations.md says. */
+const token = "a-token-of-at-least-sixteen";
+/** So often is an idle link cut that is not kept alive, while one that is stands: 60 s, or ten minutes. */
+const CUTS = IS_FULL_LENGTH ? 40 : 4;
+
+// The tests wait side by side, so what is left over can only be looked for when all are done.
+let handles: OpenHandles;
+beforeAll(() => {
+  handles = new OpenHandles();
+});
+afterAll(() => handles.gone());
+
+interface Rig extends AsyncDisposable {
+  readonly proxy: ReverseProxy;
+  readonly server: Server;
+  readonly client: Client;
+  readonly states: StateWatch;
+  readonly log: LogRecorder;
+  /** Sends back what comes; there is a tunnel to it in each mode. */
+  readonly service: Service;
+}
+
+/** A server and a client with defaults (but for what is given), with a proxy between them and a tunnel of each mode. */
+async function rig(kind: ReverseProxyKind, session: ClientOptions["session"] = {}): Promise<Rig> {
+  const service = await Service.echo();
+  const server = new Server({ port: 0, path: "/tunnel", token, drainMs: 0, session });
+  await server.start();
+  const proxy = await ReverseProxy.start(kind, server.address?.port ?? 0);
+  const log = new LogRecorder();
+  const client = new Client({
+    server: `ws://127.0.0.1:${proxy.port}/tunnel`,
+    token,
+    drainMs: 0,
+    session,
+    logger: log.logger,
+    tunnels: MODES.map((mode) => ({ mode, listen: "127.0.0.1:0", connect: service.address })),
+  });
+  const states = new StateWatch(client);
+  await client.start();
+  const close = async (): Promise<void> => {
+    await client.close();
+    await proxy[Symbol.asyncDispose]();
+    await server.close();
+    await service[Symbol.asyncDispose]();
+  };
+  return { proxy, server, client, states, log, service, [Symbol.asyncDispose]: close };
+}
+
+describe.concurrent.each(REVERSE_PROXIES)("behind %s", (kind) => {
+  it("defaults outlive its idle cut of 15 s, which ends a link that is not kept alive", {
+    timeout: (CUTS + 2) * IDLE_CUT_MS + 60_000,
+  }, async (context) => {
+    need(context, kind);
+    await using kept = await rig(kind);
+    // The same without keepalive is the clock of this test, and the proof that the cut exists.
+    const never = { pingIntervalMs: 3_600_000, silenceMs: 7_200_000 };
+    await using neglected = await rig(kind, never);
+    const visitors = await Promise.all(kept.client.tunnels.map(({ address }) => WireEnd.connect(address)));
+    for (const visitor of visitors) expect(await visitor.ask("before")).toBe("before");
+    const cuts = (): number => neglected.states.causes("detached").length;
+    await until(() => cuts() >= CUTS, `${CUTS} cuts`, (CUTS + 2) * IDLE_CUT_MS);
+    expect(kept.states.path).toEqual(["connecting", "open"]);
+    expect(kept.client.stats()).toMatchObject({ dials: 1, sessions: 1 });
+    for (const visitor of visitors) {
+      expect(await visitor.ask("after")).toBe("after");
+      visitor.socket.end();
+      expect(await visitor.closed()).toBe("end");
+    }
+    // And the one that was cut went on each time.
+    expect(neglected.client.stats().sessions).toBe(1);
+  });
+
+  it("a transfer both ways arrives whole, although the proxy is killed and started again", {
+    timeout: 120_000,
+  }, async (context) => {
+    need(context, kind);
+    await using behind = await rig(kind);
+    const { client, proxy, states } = behind;
+    const transfers = await Promise.all(
+      client.tunnels.map(async ({ address }, n) => {
+        const { socket } = await WireEnd.connect(address);
+        return { sink: new SeededSink(socket, n), source: new SeededSource(socket, n) };
+      }),
+    );
+    for (let restarts = 1; restarts <= 3; restarts += 1) {
+      const enough = restarts * 4 * MEGABYTE;
+      await until(() => transfers.every(({ sink }) => sink.received > enough), "the transfers run", 30_000);
+      await proxy.restart();
+      await states.entered("open", restarts + 1);
+    }
+    for (const { source } of transfers) source.stop();
+    for (const { sink, source } of transfers) {
+      expect(await soon(sink.whole, "the end of the transfer", 30_000)).toBe(await source.done);
+    }
+    expect(client.stats().sessions).toBe(1);
+  });
+
+  it("its 502 and 503 while the server is away are answers to come back for", {
+    timeout: 120_000,
+  }, async (context) => {
+    need(context, kind);
+    await using behind = await rig(kind);
+    const { client, server, states, log } = behind;
+    const addresses = client.tunnels.map(({ address }) => address);
+    const port = server.address?.port ?? 0;
+    await server.close();
+    const failures = (): string[] =>
+      log.find({ message: "no connection to the server" }).map(({ reason }) => String(reason));
+    await until(() => failures().length >= 3, "three dials have failed", 60_000);
+    const status = kind === "nginx" ? "502" : "503";
+    for (const reason of failures()) expect(reason).toContain(status);
+    expect(client.state).toBe("connecting");
+    await using again = new Server({ port, path: "/tunnel", token, drainMs: 0 });
+    await again.start();
+    await until(() => states.path.filter((state) => state === "open").length === 2, "it is back", 60_000);
+    await until(() => client.tunnels.every(({ state }) => state === "ready"), "the tunnels are back");
+    expect(client.tunnels.map(({ address }) => address)).toEqual(addresses);
+    for (const address of addresses) {
+      const visitor = await WireEnd.connect(address);
+      expect(await visitor.ask("again")).toBe("again");
+      visitor.socket.destroy();
+    }
+  });
+});
