@@ -11,7 +11,7 @@ import {
   tokenFileFlag,
 } from "./common-flags.ts";
 import type { Environment } from "./environment.ts";
-import { countFlag, durationFlag, portFlag, repeatedFlag, textFlag } from "./flags.ts";
+import { countFlag, durationFlag, portFlag, repeatedFlag, sizeFlag, textFlag } from "./flags.ts";
 import { optionFault } from "./option-fault.ts";
 import {
   graceFlag,
@@ -22,6 +22,7 @@ import {
   SESSION_FLAG_NAMES,
   type SessionFlagValues,
   sessionOptionsOf,
+  withinMemory,
 } from "./session-flags.ts";
 import { findToken } from "./token-source.ts";
 import { shown, UsageError } from "./usage-error.ts";
@@ -35,7 +36,13 @@ export interface ServerFlagValues extends CommonFlagValues, SessionFlagValues {
   readonly dialTimeout: number;
   readonly handshakeTimeout: number;
   readonly maxSessions: number;
+  readonly maxDetached: number;
+  readonly memoryBudget: number;
   readonly maxUnauthenticated: number;
+  readonly maxFromAddress: number;
+  readonly maxUpgrades: number;
+  readonly maxDials: number;
+  readonly headTimeout: number;
 }
 
 const D = SERVER_DEFAULTS;
@@ -62,11 +69,23 @@ export function defineServerCommand(command: Command): Command {
     tokenFileFlag("file with the token of all clients, which only its owner may read"),
     repeatedFlag("--origin <origin>", "let in web pages of this origin", "none", checkOrigin),
     countFlag("--max-sessions", "sessions, attached and detached", D.maxSessions),
+    countFlag("--max-detached", "of these, detached ones", D.maxDetachedSessions, { min: 0 }),
+    sizeFlag("--memory-budget", "memory for the buffers of all sessions", D.memoryBudgetBytes, {
+      min: 1024 * 1024,
+    }),
     countFlag(
       "--max-unauthenticated",
       "connections that have not finished their handshake",
       D.maxUnauthenticated,
     ),
+    countFlag(
+      "--max-from-address",
+      "of these, from one address that is not loopback",
+      D.maxUnauthenticatedPerAddress,
+    ),
+    countFlag("--max-upgrades", "clients in a second; others come back later", D.maxUpgradesPerSecond),
+    countFlag("--max-dials", "dials under way, of all clients together", D.maxDials),
+    durationFlag("--head-timeout", "time for the head of an HTTP request", D.headTimeoutMs),
     durationFlag("--handshake-timeout", "time for a handshake", D.handshakeTimeoutMs),
   ]);
   add(LINK_GROUP, [
@@ -102,7 +121,13 @@ export function serverOptionsOf(flags: ServerFlagValues, env: Environment): Serv
     dialTimeoutMs: flags.dialTimeout,
     handshakeTimeoutMs: flags.handshakeTimeout,
     maxSessions: flags.maxSessions,
+    maxDetachedSessions: flags.maxDetached,
+    memoryBudgetBytes: withinMemory("--memory-budget", flags.memoryBudget),
     maxUnauthenticated: flags.maxUnauthenticated,
+    maxUnauthenticatedPerAddress: flags.maxFromAddress,
+    maxUpgradesPerSecond: flags.maxUpgrades,
+    maxDials: flags.maxDials,
+    headTimeoutMs: flags.headTimeout,
     drainMs: flags.drain,
   };
 }
@@ -148,7 +173,13 @@ const FLAG_NAMES: Readonly<Record<string, string>> = {
   dialTimeoutMs: "--dial-timeout",
   handshakeTimeoutMs: "--handshake-timeout",
   maxSessions: "--max-sessions",
+  maxDetachedSessions: "--max-detached",
+  memoryBudgetBytes: "--memory-budget",
   maxUnauthenticated: "--max-unauthenticated",
+  maxUnauthenticatedPerAddress: "--max-from-address",
+  maxUpgradesPerSecond: "--max-upgrades",
+  maxDials: "--max-dials",
+  headTimeoutMs: "--head-timeout",
   drainMs: "--drain",
 };
 

@@ -21,6 +21,9 @@ export interface SessionFlagValues {
   readonly maxWindow: number;
   readonly receiveBudget: number;
   readonly replayLimit: number;
+  readonly maxGlitches: number;
+  readonly idleTimeout: number;
+  readonly halfClosedTimeout: number;
 }
 
 const WEEK_MS = 604_800_000;
@@ -58,6 +61,22 @@ export function linkFlags(): Option[] {
       },
     ),
     durationFlag("--open-timeout", "time for the other side to answer a new connection", D.openTimeoutMs),
+    durationFlag(
+      "--idle-timeout",
+      "a connection without a byte for this long is cut off; 0: never",
+      D.idleTimeoutMs,
+      {
+        min: 0,
+      },
+    ),
+    durationFlag(
+      "--half-closed-timeout",
+      "the same when one of its directions has ended",
+      D.halfClosedTimeoutMs,
+      {
+        min: 0,
+      },
+    ),
   ];
 }
 
@@ -85,6 +104,9 @@ export function limitFlags(): Option[] {
     sizeFlag("--initial-window", "what a new connection may send at once", D.initialWindowBytes, {
       max: 2 ** 24,
     }),
+    countFlag("--max-glitches", "useless frames of the peer in a minute", D.maxGlitchesPerMinute, {
+      max: 2 ** 30,
+    }),
     sizeFlag("--max-window", "what one connection may have on the way", D.maxWindowBytes, { max: 2 ** 30 }),
   ];
 }
@@ -106,13 +128,7 @@ export function sessionOptionsOf(
     throw new UsageError("--initial-window is larger than --max-window: lower the one or raise the other.");
   }
   const sizes = { "--replay-limit": flags.replayLimit, "--receive-budget": flags.receiveBudget };
-  for (const [flag, bytes] of Object.entries(sizes)) {
-    if (bytes <= memoryBytes) continue;
-    const memory = formatSize(Math.floor(memoryBytes / 2 ** 20) * 2 ** 20);
-    throw new UsageError(
-      `${flag} ${formatSize(bytes)} is more than the memory of this machine (${memory}): lower it.`,
-    );
-  }
+  for (const [flag, bytes] of Object.entries(sizes)) withinMemory(flag, bytes, memoryBytes);
   return {
     ...(flags.grace === undefined ? {} : { graceMs: flags.grace }),
     ...(flags.maxTunnels === undefined ? {} : { maxTunnels: flags.maxTunnels }),
@@ -130,7 +146,19 @@ export function sessionOptionsOf(
     maxWindowBytes: flags.maxWindow,
     receiveBudgetBytes: flags.receiveBudget,
     replayLimitBytes: flags.replayLimit,
+    maxGlitchesPerMinute: flags.maxGlitches,
+    idleTimeoutMs: flags.idleTimeout,
+    halfClosedTimeoutMs: flags.halfClosedTimeout,
   };
+}
+
+/** @throws UsageError when `bytes` is more than this machine has. */
+export function withinMemory(flag: string, bytes: number, memoryBytes: number = totalmem()): number {
+  if (bytes <= memoryBytes) return bytes;
+  const memory = formatSize(Math.floor(memoryBytes / 2 ** 20) * 2 ** 20);
+  throw new UsageError(
+    `${flag} ${formatSize(bytes)} is more than the memory of this machine (${memory}): lower it.`,
+  );
 }
 
 /** These are for programs only: they tune the inside of a session. */
@@ -153,4 +181,7 @@ export const SESSION_FLAG_NAMES: Readonly<Record<Exclude<keyof SessionOptions, W
   maxWindowBytes: "--max-window",
   receiveBudgetBytes: "--receive-budget",
   replayLimitBytes: "--replay-limit",
+  maxGlitchesPerMinute: "--max-glitches",
+  idleTimeoutMs: "--idle-timeout",
+  halfClosedTimeoutMs: "--half-closed-timeout",
 };

@@ -38,6 +38,9 @@ describe("culvert server", () => {
       ...["--host", "[::1]", "--port", "0", "--path", "/tunnel", "--token-file", file],
       ...["--origin", "https://a.example", "--origin", "https://b.example:8443"],
       ...["--max-sessions", "5", "--max-unauthenticated", "6", "--handshake-timeout", "7s"],
+      ...["--max-detached", "0", "--memory-budget", "16MiB", "--max-dials", "14"],
+      ...["--max-from-address", "15", "--max-upgrades", "16", "--head-timeout", "17s"],
+      ...["--max-glitches", "18", "--idle-timeout", "1h", "--half-closed-timeout", "0"],
       ...["--grace", "0", "--ping-interval", "1s", "--silence-timeout", "3s", "--stall-timeout", "4s"],
       ...["--visitor-wait", "0s", "--open-timeout", "8s", "--dial-timeout", "9s", "--drain", "0"],
       ...[
@@ -71,6 +74,12 @@ describe("culvert server", () => {
       origins: ["https://a.example", "https://b.example:8443"],
       maxSessions: 5,
       maxUnauthenticated: 6,
+      maxDetachedSessions: 0,
+      memoryBudgetBytes: 16_777_216,
+      maxDials: 14,
+      maxUnauthenticatedPerAddress: 15,
+      maxUpgradesPerSecond: 16,
+      headTimeoutMs: 17_000,
       handshakeTimeoutMs: 7000,
       dialTimeoutMs: 9000,
       drainMs: 0,
@@ -90,6 +99,9 @@ describe("culvert server", () => {
         initialWindowBytes: 4096,
         firstWindowBytes: 65_536,
         maxWindowBytes: 65_536,
+        maxGlitchesPerMinute: 18,
+        idleTimeoutMs: 3_600_000,
+        halfClosedTimeoutMs: 0,
       },
     });
     expect(output).toEqual({

@@ -5,7 +5,7 @@ import { connectText, type TunnelSpec } from "./tunnel-options.ts";
 
 export interface ConnectTunnelOptions {
   /** Bounds the visitors: no more than the session may have streams. */
-  readonly session: Pick<SessionOptions, "maxStreams">;
+  readonly session: Pick<SessionOptions, "maxStreams" | "idleTimeoutMs" | "halfClosedTimeoutMs">;
   readonly logger: Logger;
   readonly onEvent: (tunnel: Tunnel, event: TunnelEvent) => void;
 }
@@ -41,6 +41,7 @@ export class ConnectTunnel extends Tunnel {
         listen: spec.listen,
         request: { target: connectText(spec.connect) },
         maxVisitors: session.maxStreams,
+        timeouts: session,
         logger: log,
       });
     } catch (cause) {

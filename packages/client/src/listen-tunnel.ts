@@ -15,6 +15,7 @@ import {
   formatEndpoint,
   type IncomingStream,
   parseEndpoint,
+  type SessionOptions,
 } from "@culvert/protocol";
 import { ladderDelay } from "./backoff.ts";
 import { Deferred } from "./deferred.ts";
@@ -26,6 +27,7 @@ import type { StreamCallback, TunnelSpec } from "./tunnel-options.ts";
 export interface ListenTunnelOptions {
   readonly dialTimeoutMs: number;
   readonly lookup: LookupFunction | undefined;
+  readonly session: Pick<SessionOptions, "idleTimeoutMs" | "halfClosedTimeoutMs">;
   readonly logger: Logger;
   /** The ladder on which a refused listener is asked for again. */
   readonly retry: Pick<ResolvedRetryOptions, "baseMs" | "factor" | "capMs">;
@@ -79,8 +81,8 @@ export class ListenTunnel extends Tunnel {
     super(spec, options.onEvent);
     this.#options = options;
     this.#log = options.logger.child({ tunnel: spec.name });
-    const { dialTimeoutMs, lookup } = options;
-    this.#dialing = new DialingSide({ dialTimeoutMs, lookup, logger: this.#log });
+    const { dialTimeoutMs, lookup, session: timeouts } = options;
+    this.#dialing = new DialingSide({ dialTimeoutMs, lookup, timeouts, logger: this.#log });
   }
 
   get state(): TunnelState {

@@ -1,7 +1,14 @@
 import { ERRORS, type ErrorCode } from "@culvert/protocol";
 
 /** The answers to a resume that say: this session is gone, make a new one. */
-const SESSION_GONE: ReadonlySet<ErrorCode> = new Set(["session_unknown", "session_expired", "replay_gap"]);
+const SESSION_GONE: ReadonlySet<ErrorCode> = new Set([
+  "session_unknown",
+  "session_expired",
+  "replay_gap",
+  // It gave way while it was detached.
+  "session_limit",
+  "resource_exhausted",
+]);
 
 /** Causes at the end of a session after which the client must not come back by itself. */
 const STAY_AWAY: ReadonlySet<ErrorCode> = new Set([

@@ -7,10 +7,11 @@ import {
   type IncomingStream,
 } from "@culvert/protocol";
 import { resetSocket } from "./carried-socket.ts";
+import type { DialRoom } from "./dial-room.ts";
 import { dial } from "./dialer.ts";
 import type { Logger } from "./logger.ts";
 import { LookupShare } from "./lookup-share.ts";
-import { SocketPipe } from "./socket-pipe.ts";
+import { type PipeTimeouts, SocketPipe } from "./socket-pipe.ts";
 
 /** What an incoming stream gets. */
 export type DialDecision =
@@ -24,6 +25,9 @@ export interface DialingSideOptions {
   readonly lookup?: LookupFunction | undefined;
   /** Whose name lookups these are; default: this side's own. */
   readonly lookupShare?: LookupShare;
+  /** Where dials count; default: they are as many as the streams that wait for them. */
+  readonly room?: DialRoom;
+  readonly timeouts?: PipeTimeouts;
   readonly logger: Logger;
 }
 
@@ -73,8 +77,11 @@ export class DialingSide {
 
   /** Carries out a decision on an incoming stream; the stream is answered, now or when the dial is over. */
   answer(incoming: IncomingStream, decision: DialDecision): void {
+    const { room } = this.#options;
     if (decision.kind === "refuse") this.#refuse(incoming, decision.code, {});
-    else void this.#dial(incoming, decision.endpoint);
+    else if (room?.enter() === false)
+      this.#refuse(incoming, "resource_exhausted", { cause: "too many dials are under way" });
+    else void this.#dial(incoming, decision.endpoint).finally(() => room?.leave());
   }
 
   /** Gives up every dial under way; connections that are carried go on. */
@@ -109,11 +116,12 @@ export class DialingSide {
   #carry(incoming: IncomingStream, endpoint: Endpoint, socket: Socket): void {
     this.#open += 1;
     this.#connected += 1;
-    const { logger } = this.#options;
+    const { logger, timeouts = {} } = this.#options;
     const about = { stream: incoming.id, target: formatEndpoint(endpoint) };
     const pipe = new SocketPipe(socket, {
       logger,
       about,
+      timeouts,
       onDone: ({ bytesIn, bytesOut }) => {
         this.#open -= 1;
         this.#bytesFromTargets += bytesIn;

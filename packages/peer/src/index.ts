@@ -1,3 +1,4 @@
+export { DialRoom } from "./dial-room.ts";
 export { type DialOptions, dial } from "./dialer.ts";
 export {
   type DialDecision,

@@ -8,6 +8,7 @@ import {
   Session,
   type SessionEvent,
   type SessionLimits,
+  type SessionMemory,
   type SessionOptions,
   type Stream,
   type StreamHandler,
@@ -22,6 +23,8 @@ export interface LinkOptions {
   readonly session: SessionOptions;
   /** What the peer announced in HELLO or WELCOME. */
   readonly peerLimits: SessionLimits;
+  /** The session's part of a pool for many; it goes back when the session ends. Default: only its options bound it. */
+  readonly memory?: SessionMemory;
   readonly logger: Logger;
 }
 
@@ -95,6 +98,7 @@ export class Link {
         random: Math.random,
         allocate: (length) => pool.allocate(length),
         release: (frame) => pool.release(frame),
+        ...(options.memory === undefined ? {} : { memory: options.memory }),
         onOutput: () => this.#scheduleFlush(),
       },
       performance.now(),

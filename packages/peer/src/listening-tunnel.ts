@@ -4,7 +4,7 @@ import type { Link } from "./link.ts";
 import { Listener, type Visitor } from "./listener.ts";
 import type { LogFields, Logger } from "./logger.ts";
 import type { LookupShare } from "./lookup-share.ts";
-import { type PipeResult, SocketPipe } from "./socket-pipe.ts";
+import { type PipeResult, type PipeTimeouts, SocketPipe } from "./socket-pipe.ts";
 
 export interface ListeningTunnelOptions {
   readonly listen: Endpoint;
@@ -16,6 +16,7 @@ export interface ListeningTunnelOptions {
   readonly maxVisitors: number;
   /** Whose question the name to listen on is; default: nobody's. */
   readonly lookupShare?: LookupShare;
+  readonly timeouts?: PipeTimeouts;
   readonly logger: Logger;
 }
 
@@ -93,10 +94,11 @@ export class ListeningTunnel {
 
   #receive(visitor: Visitor): void {
     const { socket, address } = visitor;
-    const { logger, request } = this.#options;
+    const { logger, request, timeouts = {} } = this.#options;
     const about = { visitor: address };
     this.#visitors += 1;
-    const pipe = new SocketPipe(socket, { logger, about, onDone: (result) => this.#ended(result, about) });
+    const onDone = (result: PipeResult): void => this.#ended(result, about);
+    const pipe = new SocketPipe(socket, { logger, about, timeouts, onDone });
     try {
       if (this.#link === undefined)
         throw new CulvertError("not_running", "there is no session with the server yet");

@@ -20,17 +20,21 @@ export interface PipeResult {
   readonly bytesOut: number;
 }
 
+/** How long a connection may go without a byte, before it is cut off (seen at the latest after twice that). 0: for ever. */
+export interface PipeTimeouts {
+  /** Default 0. */
+  readonly idleTimeoutMs?: number;
+  /** When one of its directions has ended. Default 300,000 ms. */
+  readonly halfClosedTimeoutMs?: number;
+}
+
 export interface SocketPipeOptions {
   readonly logger: Logger;
   /** Says in log lines which connection it is. Not a child logger: making one costs more than the rest of a connection. */
   readonly about?: LogFields;
   /** Called once, after `start`, when the stream is over and the socket is closed: nothing of either is left. */
   onDone?(result: PipeResult): void;
-  /**
-   * How long a connection of which one direction has ended may go without a byte, before it is cut off (seen at the latest
-   * after twice that). Default 300,000 ms; 0: for ever.
-   */
-  readonly halfClosedTimeoutMs?: number;
+  readonly timeouts?: PipeTimeouts;
 }
 
 /**
@@ -102,6 +106,7 @@ export class SocketPipe implements StreamHandler {
     this.#socket.on("data", this.#onSocketData);
     this.#socket.on("end", this.#onSocketEnd);
     this.#socket.resume();
+    this.#armIdleTimer();
   }
 
   // -- socket to stream
@@ -255,16 +260,17 @@ export class SocketPipe implements StreamHandler {
     this.#options.onDone?.({ code: this.#code, cause: this.#cause, bytesIn, bytesOut });
   }
 
-  // -- half-closed and forgotten
+  // -- idle and forgotten
 
   #armIdleTimer(): void {
-    const limitMs = this.#options.halfClosedTimeoutMs ?? HALF_CLOSED_TIMEOUT_MS;
-    if (limitMs === 0) return;
     clearTimeout(this.#idleTimer);
+    const { idleTimeoutMs = 0, halfClosedTimeoutMs = HALF_CLOSED_TIMEOUT_MS } = this.#options.timeouts ?? {};
+    const limitMs = this.#hasReadEnd || this.#isEnding ? halfClosedTimeoutMs : idleTimeoutMs;
+    if (limitMs === 0) return;
     const seen = this.#bytesIn + this.#bytesOut;
     this.#idleTimer = setTimeout(() => {
       if (this.#hasReadEnd && this.#socket.writableFinished) return;
-      if (seen === this.#bytesIn + this.#bytesOut) this.#cutOff("connection_reset");
+      if (seen === this.#bytesIn + this.#bytesOut) this.#cutOff("idle_timeout");
       else this.#armIdleTimer();
     }, limitMs);
   }

@@ -24,7 +24,8 @@ function pipeOf(socket: Socket, halfClosedTimeoutMs?: number): Piped {
   const onDone = vi.fn((result: PipeResult) => settle(result));
   onTestFinished(() => expect(onDone.mock.calls.length).toBeLessThanOrEqual(1));
   const logger = silentLogger;
-  const options = { logger, onDone, ...(halfClosedTimeoutMs === undefined ? {} : { halfClosedTimeoutMs }) };
+  const timeouts = halfClosedTimeoutMs === undefined ? {} : { halfClosedTimeoutMs };
+  const options = { logger, onDone, timeouts };
   return { pipe: new SocketPipe(socket, options), done };
 }
 
@@ -227,8 +228,8 @@ describe("the end of one direction", () => {
     vi.advanceTimersByTime(60_000);
     expect(stream.resets).toEqual([]);
     vi.advanceTimersByTime(60_000);
-    expect(stream.resets).toEqual(["connection_reset"]);
-    expect((await done).code).toBe("connection_reset");
+    expect(stream.resets).toEqual(["idle_timeout"]);
+    expect((await done).code).toBe("idle_timeout");
     await closing(app);
     expect(story).toEqual(["ECONNRESET", "close"]);
   });

@@ -33,6 +33,7 @@ const TABLE = {
   resource_exhausted: [15, 1000, true, "out of descriptors or memory"],
   internal_error: [16, 1011, false, "an internal error, see the log of that side"],
   draining: [17, 1001, true, "shutting down, no new streams are taken"],
+  idle_timeout: [19, 1000, true, "no byte was carried for as long as that is allowed"],
   not_accepted: [18, 1000, false, "this side takes no streams of this kind"],
 
   // -- tunnels (32-63)
@@ -56,6 +57,7 @@ const TABLE = {
   bad_window: [73, 4400, false, "a window that shrinks or is out of range"],
   limit_exceeded: [74, 4429, false, "more streams or tunnels than were announced as allowed"],
   bad_ack: [75, 4400, false, "an ack for something that was never sent"],
+  too_many_glitches: [76, 4429, false, "too many frames that are allowed and of no use"],
   // -- sessions: handshake and life (96-127)
   session_unknown: [96, 4404, true, "no such session here (it ended, or the server was restarted)"],
   session_expired: [97, 4408, true, "the session was detached for longer than the grace"],

@@ -22,6 +22,7 @@ export {
   type SessionLimits,
   SUBPROTOCOL,
 } from "./limits.ts";
+export { type MemoryLevel, MemoryPool, type SessionMemory } from "./memory-pool.ts";
 export { Session } from "./session.ts";
 export { type AdmissionDecision, SessionBook, type SessionRecord } from "./session-book.ts";
 export type { SessionEvent } from "./session-event.ts";

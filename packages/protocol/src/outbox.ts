@@ -4,6 +4,7 @@ import { Flight } from "./flight.ts";
 import { encodeAck, encodePing, encodePong, encodeWindow } from "./frame.ts";
 import type { SessionLimits } from "./limits.ts";
 import type { Liveness } from "./liveness.ts";
+import type { MemoryShare } from "./memory-pool.ts";
 import { frameCost, ReplayBuffer, replayCost } from "./replay-buffer.ts";
 import type { SessionOptions } from "./session-options.ts";
 import type { StreamCore } from "./stream-core.ts";
@@ -13,6 +14,13 @@ import type { StreamTable } from "./stream-table.ts";
 interface ControlFrame {
   readonly frame: Uint8Array;
   readonly onNumbered: (() => void) | undefined;
+}
+
+export interface OutboxMemory {
+  /** What frames that are not acknowledged are taken from. */
+  readonly share: MemoryShare;
+  /** Told of each frame that is acknowledged. */
+  readonly release: ((frame: Uint8Array) => void) | undefined;
 }
 
 /**
@@ -26,6 +34,7 @@ export class Outbox {
   readonly #options: SessionOptions;
   readonly #liveness: Liveness;
   readonly #replay: ReplayBuffer;
+  readonly #share: MemoryShare;
   readonly #scheduler: StreamScheduler<StreamCore>;
   readonly #maxPayload: number;
   #control: ControlFrame[] = [];
@@ -39,13 +48,9 @@ export class Outbox {
   replayedFrames = 0;
   replayedBytes = 0;
 
-  constructor(
-    options: SessionOptions,
-    peerLimits: SessionLimits,
-    liveness: Liveness,
-    release: ((frame: Uint8Array) => void) | undefined,
-  ) {
-    this.#replay = new ReplayBuffer(release);
+  constructor(options: SessionOptions, peerLimits: SessionLimits, liveness: Liveness, memory: OutboxMemory) {
+    this.#replay = new ReplayBuffer(memory.release);
+    this.#share = memory.share;
     this.#options = options;
     this.#liveness = liveness;
     this.flight = new Flight(FLIGHT_FLOOR_BYTES, options.replayLimitBytes);
@@ -79,9 +84,11 @@ export class Outbox {
     this.#windows.add(stream);
   }
 
-  /** One pong at the most waits: the latest ping is the one that counts. */
-  pongDue(token: number): void {
+  /** One pong at the most waits: the latest ping is the one that counts. Returns false when one waited already. */
+  pongDue(token: number): boolean {
+    const isFirst = this.#pong === undefined;
     this.#pong = token;
+    return isFirst;
   }
 
   // -- transports
@@ -92,19 +99,22 @@ export class Outbox {
   }
 
   attach(peerReceived: number, now: number): void {
-    this.#replay.ackThrough(peerReceived);
+    this.#share.take(-this.#replay.ackThrough(peerReceived));
     this.#cursor = peerReceived;
     this.#pong = undefined;
     this.flight.restart(now);
     this.ackClock.sent(); // HELLO or WELCOME told how far we are
   }
 
-  /** @throws ProtocolError `bad_ack`. */
-  receiveAck(sequence: number, now: number): void {
+  /** Returns false when that was known already. @throws ProtocolError `bad_ack`. */
+  receiveAck(sequence: number, now: number): boolean {
     if (sequence > this.#cursor) throw new ProtocolError("bad_ack", `${sequence} of ${this.#cursor}`);
-    if (sequence <= this.#replay.acked) return;
-    this.flight.acked(this.#replay.ackThrough(sequence), now);
+    if (sequence <= this.#replay.acked) return false;
+    const freed = this.#replay.ackThrough(sequence);
+    this.#share.take(-freed);
+    this.flight.acked(freed, now);
     this.#liveness.progress(now);
+    return true;
   }
 
   // -- the order
@@ -183,6 +193,8 @@ export class Outbox {
     if (turn === undefined) return undefined;
     const length = turn.stream.nextPayload(Math.min(turn.allowance, this.#maxPayload));
     if (this.#replay.cost + replayCost(length + END_BYTES) > this.#options.replayLimitBytes) return undefined;
+    // The block that it will stand in may be larger than the frame.
+    if (replayCost(this.#maxPayload + END_BYTES) > this.#share.freeForData) return undefined;
     const frame = turn.stream.takeFrame(length);
     // The payload alone: with the header counted too, the allowances would cut a read of 64 KiB into three and not two.
     this.#scheduler.spend(turn.stream, length === 0 ? frame.length : length);
@@ -193,11 +205,13 @@ export class Outbox {
 
   #fitsReserve(length: number): boolean {
     const { replayLimitBytes, replayReserveBytes } = this.#options;
+    if (replayCost(length) > this.#share.free) return false;
     return this.#replay.cost + replayCost(length) <= replayLimitBytes + replayReserveBytes;
   }
 
   #number(frame: Uint8Array, now: number): void {
     this.#cursor = this.#replay.push(frame);
+    this.#share.take(frameCost(frame));
     this.#inFlight(frame, now);
   }
 

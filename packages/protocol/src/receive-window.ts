@@ -1,14 +1,18 @@
 import { ProtocolError } from "./errors.ts";
 import { TURN_MS } from "./flight.ts";
+import { type MemoryShare, unsharedMemory } from "./memory-pool.ts";
 import type { SessionOptions } from "./session-options.ts";
 
-/** What the windows of a session promise beyond the initial ones that it always owns. */
+/** What the windows of a session promise beyond the initial ones, which `maxStreams` bounds. */
 export class ReceiveBudget {
   readonly #limit: number;
+  readonly #share: MemoryShare;
   #used = 0;
 
-  constructor(limitBytes: number) {
+  /** @param share The session's part of the process's memory; initial windows come out of it too. */
+  constructor(limitBytes: number, share: MemoryShare = unsharedMemory().receive) {
     this.#limit = limitBytes;
+    this.#share = share;
   }
 
   get used(): number {
@@ -16,20 +20,44 @@ export class ReceiveBudget {
   }
 
   get free(): number {
-    return this.#limit - this.#used;
+    return Math.min(this.#limit - this.#used, this.#share.free - WINDOW_FRAME_COST);
+  }
+
+  /** Should promises be kept small, because the memory of the process is nearly taken? */
+  get isTight(): boolean {
+    return this.#share.isTight;
+  }
+
+  /** Is there room for the initial window of one more stream? */
+  hasRoomFor(initialBytes: number): boolean {
+    return !this.#share.isTight && this.#share.free >= initialBytes;
   }
 
   reserve(bytes: number): void {
     this.#used += bytes;
+    this.#share.take(bytes);
   }
 
   release(bytes: number): void {
     this.#used -= bytes;
+    this.#share.take(-bytes);
+  }
+
+  openInitial(bytes: number): void {
+    this.#share.take(bytes);
+  }
+
+  closeInitial(bytes: number): void {
+    this.#share.take(-bytes);
   }
 }
 
+/** A promise is told in a frame, which is kept too and comes out of the same pool. */
+const WINDOW_FRAME_COST = 256;
 /** One stream may take a quarter of what is free to it. */
 const SHARE = 4;
+/** Windows shrink to this while the memory of the process is nearly taken. */
+const TIGHT_WINDOW_BYTES = 64 * 1024;
 
 type WindowOptions = Pick<SessionOptions, "initialWindowBytes" | "firstWindowBytes" | "maxWindowBytes">;
 
@@ -45,16 +73,23 @@ export class ReceiveWindow {
   #consumed = 0;
   #granted: number;
   #reserved = 0;
+  /** What the stream may always have unread, until it is over. */
+  #initial: number;
   #target: number;
   #epochStart = 0;
   #epochConsumed = 0;
-  #abandoned = false;
+  #abandoned: boolean;
 
-  constructor(options: WindowOptions, budget: ReceiveBudget) {
+  /** @param isServed Will anybody read it? */
+  constructor(options: WindowOptions, budget: ReceiveBudget, isServed = true) {
     this.#options = options;
     this.#budget = budget;
     this.#granted = options.initialWindowBytes;
     this.#target = options.initialWindowBytes;
+    // What comes for a stream that is refused for want of memory is dropped, and needs none.
+    this.#abandoned = !isServed;
+    this.#initial = isServed ? options.initialWindowBytes : 0;
+    budget.openInitial(this.#initial);
   }
 
   get received(): number {
@@ -110,7 +145,8 @@ export class ReceiveWindow {
     // At most a share of what it holds and what is free: readers that stop could otherwise pin the whole budget, and
     // leave those who come later with their initial windows.
     const affordable = base + Math.floor((this.#reserved + Math.max(0, this.#budget.free)) / SHARE);
-    const limit = Math.min(this.#consumed + this.#target, affordable);
+    const most = this.#budget.isTight ? Math.min(this.#target, TIGHT_WINDOW_BYTES) : this.#target;
+    const limit = Math.min(this.#consumed + most, affordable);
     // Less than half an initial window is not worth a frame: the peer may still send as much.
     if (limit - this.#granted < Math.ceil(this.#options.initialWindowBytes / 2)) return undefined;
     this.#granted = limit;
@@ -124,9 +160,17 @@ export class ReceiveWindow {
     this.#settle();
   }
 
+  /** The stream is over: nothing more comes, and only what is still unread needs memory. Once. */
+  close(): void {
+    this.#budget.closeInitial(this.#initial);
+    this.#initial = 0;
+    this.#granted = this.#received;
+    this.#settle();
+  }
+
   /** Keeps what is reserved equal to what is promised beyond the initial window. */
   #settle(): void {
-    const beyondInitial = this.#granted - this.#consumed - this.#options.initialWindowBytes;
+    const beyondInitial = this.#granted - this.#consumed - this.#initial;
     const wanted = this.#abandoned ? 0 : Math.max(0, beyondInitial);
     if (wanted > this.#reserved) this.#budget.reserve(wanted - this.#reserved);
     else this.#budget.release(this.#reserved - wanted);

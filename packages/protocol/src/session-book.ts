@@ -33,6 +33,9 @@ export interface SessionBookOptions {
   readonly maxEnded?: number;
 }
 
+/** Why a session ended, where its client can learn more from it than that the session is unknown. */
+const TOLD: ReadonlySet<ErrorCode> = new Set(["displaced", "session_limit", "resource_exhausted"]);
+
 interface Entry<L> {
   readonly record: SessionRecord<L>;
   attempt: number;
@@ -41,6 +44,7 @@ interface Entry<L> {
 }
 
 interface Ended {
+  readonly code: ErrorCode;
   readonly owner: string;
   readonly secret: string;
   readonly until: number;
@@ -97,7 +101,7 @@ export class SessionBook<L> {
     const ended = this.#ended.get(resume.session);
     if (ended === undefined || ended.until <= now || ended.owner !== owner) return "session_unknown";
     if (!this.#options.verify(ended.secret, input, resume.proof)) return "session_unknown";
-    return "displaced";
+    return ended.code;
   }
 
   /**
@@ -120,7 +124,7 @@ export class SessionBook<L> {
     return this.#byId.get(id)?.proven ?? false;
   }
 
-  /** Takes a session out; that it was displaced is remembered for `keepEndedMs`. */
+  /** Takes a session out; that it was displaced, or had to give way, is remembered for `keepEndedMs`. */
   remove(id: string, code: ErrorCode, now: number): void {
     const entry = this.#byId.get(id);
     if (entry === undefined) return;
@@ -128,8 +132,9 @@ export class SessionBook<L> {
     const key = nameKey(entry.record.owner, entry.record.name);
     if (this.#byName.get(key) === entry) this.#byName.delete(key);
     this.#forgetEnded(now);
-    if (code !== "displaced") return; // nothing else is ever told
+    if (!TOLD.has(code)) return;
     this.#ended.set(id, {
+      code,
       owner: entry.record.owner,
       secret: entry.record.secret,
       until: now + this.#options.keepEndedMs,

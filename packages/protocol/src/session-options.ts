@@ -42,6 +42,12 @@ export interface SessionOptions {
   readonly silenceMs: number;
   /** Without an ack for what is in flight for this long the transport is given up although bytes arrive. */
   readonly stallMs: number;
+  /** Frames of the peer in a minute that are allowed and useless, beyond which it is taken for an attack. */
+  readonly maxGlitchesPerMinute: number;
+  /** A carried connection without a byte for this long is cut off; 0: never. Kept by who carries it. */
+  readonly idleTimeoutMs: number;
+  /** The same when one of its directions has ended. */
+  readonly halfClosedTimeoutMs: number;
 }
 
 export const SESSION_DEFAULTS: SessionOptions = Object.freeze({
@@ -63,6 +69,9 @@ export const SESSION_DEFAULTS: SessionOptions = Object.freeze({
   pingIntervalMs: 10_000,
   silenceMs: 25_000,
   stallMs: 30_000,
+  maxGlitchesPerMinute: 1000,
+  idleTimeoutMs: 0,
+  halfClosedTimeoutMs: 300_000,
 });
 
 const MAX_TIMER_MS = 2 ** 31 - 1;
@@ -87,6 +96,9 @@ const BOUNDS: { readonly [K in keyof SessionOptions]: readonly [min: number, max
   pingIntervalMs: [1, MAX_TIMER_MS],
   silenceMs: [1, MAX_TIMER_MS],
   stallMs: [1, MAX_TIMER_MS],
+  maxGlitchesPerMinute: [1, 2 ** 30],
+  idleTimeoutMs: [0, MAX_TIMER_MS],
+  halfClosedTimeoutMs: [0, MAX_TIMER_MS],
 };
 
 /**

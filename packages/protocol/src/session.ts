@@ -1,8 +1,10 @@
 import { CulvertError, type ErrorCode, ProtocolError } from "./errors.ts";
 import { decodeFrame, encodeClose, encodeGoaway, encodeNote, type Frame, isSequenced } from "./frame.ts";
+import { GlitchMeter } from "./glitch-meter.ts";
 import { IncomingOpen } from "./incoming-open.ts";
 import type { SessionLimits } from "./limits.ts";
 import { Liveness } from "./liveness.ts";
+import { type SessionMemory, unsharedMemory } from "./memory-pool.ts";
 import { Outbox } from "./outbox.ts";
 import { ReceiveBudget } from "./receive-window.ts";
 import { replayCost } from "./replay-buffer.ts";
@@ -30,6 +32,8 @@ export interface SessionConfig {
   readonly allocate?: (length: number) => Uint8Array;
   /** A frame, from `allocate` or not, was acknowledged: nobody reads its memory any more. */
   readonly release?: (frame: Uint8Array) => void;
+  /** This session's part of a pool that it shares with others; it goes back at the end. Default: only the options bound it. */
+  readonly memory?: SessionMemory;
   /** Something may leave: take it with `nextFrame` soon. Not called again before that was done. */
   readonly onOutput?: () => void;
 }
@@ -44,9 +48,11 @@ export class Session {
   readonly #config: SessionConfig;
   readonly #liveness: Liveness;
   readonly #outbox: Outbox;
+  readonly #memory: SessionMemory;
   readonly #budget: ReceiveBudget;
   readonly #streams: StreamTable;
   readonly #tunnels: TunnelTable;
+  readonly #glitches: GlitchMeter;
   #state: SessionState;
   #events: SessionEvent[] = [];
   #received = 0;
@@ -65,8 +71,13 @@ export class Session {
     this.#lastNow = now;
     this.#state = { name: "detached", since: now };
     this.#liveness = new Liveness({ ...options, random: config.random });
-    this.#outbox = new Outbox(options, peerLimits, this.#liveness, config.release);
-    this.#budget = new ReceiveBudget(options.receiveBudgetBytes);
+    this.#glitches = new GlitchMeter(options.maxGlitchesPerMinute);
+    this.#memory = config.memory ?? unsharedMemory();
+    this.#outbox = new Outbox(options, peerLimits, this.#liveness, {
+      share: this.#memory.replay,
+      release: config.release,
+    });
+    this.#budget = new ReceiveBudget(options.receiveBudgetBytes, this.#memory.receive);
     const host: StreamHost = {
       control: (frame, onNumbered) => this.#control(frame, onNumbered),
       activate: (stream) => {
@@ -280,7 +291,7 @@ export class Session {
 
   /**
    * Opens a stream. The OPEN leaves as soon as there is a transport and the peer's limits allow; data may be written at
-   * once. @throws CulvertError when the session is over, draining, or too many opens wait.
+   * once. @throws CulvertError when the session is over, draining, too many opens wait, or there is no memory.
    */
   open(request: OpenRequest, handler: StreamHandler, now: number): Stream {
     if (this.#state.name === "ended") throw new CulvertError(this.#state.error.code);
@@ -352,6 +363,7 @@ export class Session {
     for (const stream of this.#streams.all()) stream.sessionEnded(error.code);
     this.#streams.clear();
     this.#outbox.clear();
+    this.#memory.close();
     this.#events.push({ type: "ended", error, by, farewell: attached ? farewell : undefined });
   }
 
@@ -360,15 +372,18 @@ export class Session {
   #apply(frame: Frame, now: number): void {
     switch (frame.type) {
       case "data":
+        if (frame.payload.length === 0) this.#glitches.count(now);
         this.#streams.expect(frame.streamId).receiveData(frame.offset, frame.payload);
         return;
       case "ack":
-        this.#outbox.receiveAck(frame.sequence, now);
+        if (!this.#outbox.receiveAck(frame.sequence, now)) this.#glitches.count(now);
         this.#signal();
         return;
-      case "window":
-        this.#streams.find(frame.streamId)?.receiveWindow(frame.limit);
+      case "window": {
+        const isNews = this.#streams.find(frame.streamId)?.receiveWindow(frame.limit) ?? true;
+        if (!isNews) this.#glitches.count(now);
         return;
+      }
       case "open":
         this.#receiveOpen(frame.streamId, frame.request);
         return;
@@ -385,7 +400,7 @@ export class Session {
         this.#streams.find(frame.streamId)?.receiveReset(frame.code);
         return;
       case "ping":
-        this.#outbox.pongDue(frame.token);
+        if (!this.#outbox.pongDue(frame.token)) this.#glitches.count(now);
         this.#signal();
         return;
       case "pong": {
@@ -394,6 +409,7 @@ export class Session {
         return;
       }
       case "ignored":
+        this.#glitches.count(now);
         return;
       default:
         this.#applyRare(frame);
@@ -430,8 +446,10 @@ export class Session {
   }
 
   #receiveOpen(id: number, request: OpenRequest | undefined): void {
-    const stream = this.#streams.receiveOpen(id, request ?? { kind: "tcp" });
-    if (request === undefined) stream.refuse("not_accepted");
+    const { hasRoom } = this.#streams;
+    const stream = this.#streams.receiveOpen(id, request ?? { kind: "tcp" }, hasRoom);
+    if (!hasRoom) stream.refuse("resource_exhausted");
+    else if (request === undefined) stream.refuse("not_accepted");
     else if (this.#drainingBy === "local") stream.refuse("draining");
     else this.#events.push({ type: "stream", incoming: new IncomingOpen(stream) });
   }

@@ -312,10 +312,13 @@ export class StreamCore implements Stream {
     else handler?.onReset(code, receivedAll);
   }
 
-  receiveWindow(limit: number): void {
+  /** Returns false when it says nothing new. @throws ProtocolError `bad_window`. */
+  receiveWindow(limit: number): boolean {
     if (limit < this.#credit) throw new ProtocolError("bad_window", "it shrinks");
+    const isNews = limit > this.#credit;
     this.#credit = limit;
     if (this.isSendable) this.#host.activate(this);
+    return isNews;
   }
 
   /** The session gives this stream up by itself (a deadline): as if the peer had reset it, and the peer is told. */

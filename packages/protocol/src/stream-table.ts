@@ -58,20 +58,27 @@ export class StreamTable {
 
   // -- opening
 
-  /** A new stream of ours; its OPEN waits for `nextOpen`. @throws CulvertError `stream_limit`. */
+  /** A new stream of ours; its OPEN waits for `nextOpen`. @throws CulvertError `stream_limit`, `resource_exhausted`. */
   open(request: OpenRequest, handler: StreamHandler, deadline: number, mostWaiting: number): StreamCore {
     if (this.#waiting.size >= mostWaiting)
       throw new CulvertError("stream_limit", `${mostWaiting} opens wait already`);
     const id = this.#nextOwnId;
     if (id > MAX_STREAM_ID)
       throw new CulvertError("stream_limit", "all stream ids of this session are used up");
+    if (!this.hasRoom)
+      throw new CulvertError("resource_exhausted", "the memory for all sessions is nearly taken");
     const frame = encodeOpen(id, request); // before anything is changed: it may be refused
     this.#nextOwnId += 2;
-    const stream = this.#create(id, request, handler);
+    const stream = this.#create(id, request, handler, true);
     stream.openFrame = frame;
     stream.deadline = deadline;
     this.#waiting.push(stream);
     return stream;
+  }
+
+  /** Is there memory for one more stream? */
+  get hasRoom(): boolean {
+    return this.#budget.hasRoomFor(this.#options.initialWindowBytes);
   }
 
   /** The open that may leave now, within what the peer announced. */
@@ -94,7 +101,7 @@ export class StreamTable {
   }
 
   cancelOpen(stream: StreamCore): void {
-    this.#streams.delete(stream.id);
+    if (this.#streams.delete(stream.id)) stream.window.close();
     this.#waiting.delete(stream);
   }
 
@@ -123,8 +130,11 @@ export class StreamTable {
 
   // -- what comes in
 
-  /** OPEN came. @throws ProtocolError `bad_stream_id`, `limit_exceeded`. */
-  receiveOpen(id: number, request: OpenRequest): StreamCore {
+  /**
+   * OPEN came. @throws ProtocolError `bad_stream_id`, `limit_exceeded`.
+   * @param isServed Is there memory for it? Otherwise it must be refused.
+   */
+  receiveOpen(id: number, request: OpenRequest, isServed: boolean): StreamCore {
     if (id % 2 !== this.#peerParity || id <= this.#highestPeerId)
       throw new ProtocolError("bad_stream_id", `${id}`);
     if (this.#peerLive >= this.#options.maxStreams) throw new ProtocolError("limit_exceeded", "streams");
@@ -133,7 +143,7 @@ export class StreamTable {
     this.#highestPeerId = id;
     this.#peerLive += 1;
     this.#peerUnanswered += 1;
-    return this.#create(id, request, undefined);
+    return this.#create(id, request, undefined, isServed);
   }
 
   /** The stream that a frame is for. @throws ProtocolError `unknown_stream`. */
@@ -164,6 +174,7 @@ export class StreamTable {
 
   forget(stream: StreamCore): void {
     if (!this.#streams.delete(stream.id)) return;
+    stream.window.close();
     if (stream.isOpener) this.#ownLive -= 1;
     else this.#peerLive -= 1;
   }
@@ -174,8 +185,13 @@ export class StreamTable {
     this.#asked.clear();
   }
 
-  #create(id: number, request: OpenRequest, handler: StreamHandler | undefined): StreamCore {
-    const window = new ReceiveWindow(this.#options, this.#budget);
+  #create(
+    id: number,
+    request: OpenRequest,
+    handler: StreamHandler | undefined,
+    isServed: boolean,
+  ): StreamCore {
+    const window = new ReceiveWindow(this.#options, this.#budget, isServed);
     const stream = new StreamCore(
       this.#host,
       id,

@@ -63,8 +63,8 @@ describe("the order of sending", () => {
   test("only the last of several pings is answered", () => {
     const lone = new LoneSession();
     lone.takeMessages();
-    for (let i = 0; i < 10_000; i += 1) lone.give(encodePing(i));
-    expect(leaving(lone)).toBe("PONG 9999");
+    for (let i = 0; i < 1000; i += 1) lone.give(encodePing(i));
+    expect(leaving(lone)).toBe("PONG 999");
     expect(leaving(lone)).toBe("");
   });
 

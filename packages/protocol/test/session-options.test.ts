@@ -24,6 +24,9 @@ const BOUNDS: Readonly<Record<Name, readonly [number, number]>> = {
   openTimeoutMs: [1, 2_147_483_647],
   pingIntervalMs: [1, 2_147_483_647],
   silenceMs: [1, 2_147_483_647],
+  maxGlitchesPerMinute: [1, 2 ** 30],
+  idleTimeoutMs: [0, 2 ** 31 - 1],
+  halfClosedTimeoutMs: [0, 2 ** 31 - 1],
   stallMs: [1, 2_147_483_647],
 };
 

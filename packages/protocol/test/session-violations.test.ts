@@ -237,12 +237,49 @@ describe("each of these is legal, though odd, and changes nothing", () => {
     expect(lone.endedBecause).toBeUndefined();
   });
 
-  test("ten thousand PINGs and WINDOWs cost one PONG", () => {
+  test("a thousand PINGs and ten thousand WINDOWs cost one PONG", () => {
     const lone = busy();
-    for (let i = 0; i < 10_000; i += 1) lone.give(encodePing(i), encodeWindow(1, 8192 + i));
+    for (let i = 0; i < 1000; i += 1) lone.give(encodePing(i));
+    for (let i = 0; i < 10_000; i += 1) lone.give(encodeWindow(1, 8193 + i));
     const messages = lone.takeMessages();
-    expect(messages.filter((m) => m[0] === 0x44)).toEqual([encodePong(9_999)]);
+    expect(messages.filter((m) => m[0] === 0x44)).toEqual([encodePong(999)]);
     expect(messages.length).toBeLessThan(10);
+  });
+});
+
+describe("useless frames", () => {
+  const KINDS: readonly (readonly [what: string, frame: () => Uint8Array])[] = [
+    ["PINGs that cannot be answered so fast", () => encodePing(7)],
+    ["data without a byte", () => encodeData(1, 0, new Uint8Array(0))],
+    ["acks that say nothing new", () => encodeAck(0)],
+    ["windows that say nothing new", () => encodeWindow(1, 8192)],
+    ["frames of an ignorable type", () => Uint8Array.of(0xc9)],
+  ];
+
+  test.each(KINDS)("%s: a thousand a minute are taken, and one more ends the session", (_what, frame) => {
+    const lone = busy();
+    lone.takeMessages();
+    // The first PING waits for its answer and is none of them.
+    lone.give(encodePing(1));
+    for (let minute = 0; minute < 3; minute += 1) {
+      for (let i = 0; i < 1000; i += 1) lone.give(frame());
+      expect(lone.session.state).toBe("attached");
+      lone.now += 60_000;
+    }
+    for (let i = 0; i < 1000; i += 1) lone.give(frame());
+    expect(lone.session.state).toBe("attached");
+    lone.give(frame());
+    expect(lone.session.state).toBe("ended");
+    expect(lone.events.at(-1)).toMatchObject({ type: "ended", error: { code: "too_many_glitches" } });
+  });
+
+  test("pings that are answered in between are none", () => {
+    const lone = busy();
+    for (let i = 0; i < 5000; i += 1) {
+      lone.give(encodePing(i));
+      lone.takeMessages();
+    }
+    expect(lone.session.state).toBe("attached");
   });
 });
 

@@ -1,12 +1,23 @@
 import { randomBytes } from "node:crypto";
-import { Link, type Logger, newInstanceId, newSecret, type Transport, verifyProof } from "@culvert/peer";
+import {
+  DialRoom,
+  Link,
+  type Logger,
+  newInstanceId,
+  newSecret,
+  type Transport,
+  verifyProof,
+} from "@culvert/peer";
 import {
   type AdmissionDecision,
   CulvertError,
   type ErrorCode,
   type Hello,
+  type MemoryLevel,
+  MemoryPool,
   PROTOCOL_VERSION,
   SessionBook,
+  type SessionMemory,
   type Welcome,
 } from "@culvert/protocol";
 import { Handshake } from "./handshake.ts";
@@ -44,6 +55,9 @@ export class Admission {
   readonly #instance = newInstanceId().slice(0, 16);
   readonly #book: SessionBook<ServerSession>;
   readonly #candidates = new Map<string, Candidate>();
+  readonly #memory: MemoryPool;
+  readonly #dialRoom: DialRoom;
+  #relieving = false;
   #draining = false;
 
   constructor(options: ResolvedServerOptions, emit: (event: ServerEvent) => void) {
@@ -51,6 +65,13 @@ export class Admission {
     this.#emit = emit;
     this.#log = options.logger;
     this.#book = new SessionBook({ verify: verifyProof, keepEndedMs: options.session.graceMs });
+    this.#dialRoom = new DialRoom(options.maxDials);
+    this.#memory = new MemoryPool(options.memoryBudgetBytes, { onFull: () => this.#relieveSoon() });
+  }
+
+  /** What all sessions together have of the memory budget, bytes, and how tight that is. */
+  get memory(): { readonly bytes: number; readonly level: MemoryLevel } {
+    return { bytes: this.#memory.used, level: this.#memory.level };
   }
 
   get size(): number {
@@ -139,26 +160,36 @@ export class Admission {
     if (handshake.isOver) return;
     if (this.#draining) handshake.refuse("shutting_down", { retryAfterMs: retryAfterMs() });
     else if (!this.#makeRoom()) handshake.refuse("session_limit", { retryAfterMs: retryAfterMs() });
-    else this.#create(arrival, handshake, hello);
+    else {
+      const memory = this.#memory.admit();
+      if (memory !== undefined) this.#create(arrival, handshake, hello, memory);
+      else {
+        this.#log.warn({ name: hello.name, ...this.memory }, "session refused for want of memory");
+        handshake.refuse("resource_exhausted", { retryAfterMs: retryAfterMs() });
+      }
+    }
   }
 
-  #create(arrival: Arrival, handshake: Handshake, hello: Hello): void {
+  /** The session gives `memory` back when it ends. */
+  #create(arrival: Arrival, handshake: Handshake, hello: Hello, memory: SessionMemory): void {
     const id = `${this.#instance}.${randomBytes(12).toString("hex")}`;
     const secret = newSecret();
     const identity = { id, owner: arrival.owner, name: hello.name };
     const { session: options, logger } = this.#options;
-    const link = new Link({ role: "server", session: options, peerLimits: hello.limits, logger });
+    const link = new Link({ role: "server", session: options, peerLimits: hello.limits, memory, logger });
     try {
       const session = new ServerSession({
         identity,
         agent: hello.agent,
         link,
         options: this.#options,
+        dialRoom: this.#dialRoom,
         emit: this.#emit,
         onEnded: (cause) => this.#book.remove(id, cause.code, performance.now()),
         onDetached: () => {
           // A client that never showed that it got the WELCOME cannot resume: it does not know the secret.
           if (!this.#book.isProven(id)) link.fail(new CulvertError("never_welcomed"));
+          else this.#detached();
         },
       });
       link.onProven = () => this.#book.markProven(id);
@@ -173,13 +204,41 @@ export class Admission {
 
   /** False when the server is full of attached sessions. */
   #makeRoom(): boolean {
-    if (this.#book.size < this.#options.maxSessions) return true;
     // Clients that connect and vanish must not keep others out; those that are there are never thrown out for it.
+    return this.#book.size < this.#options.maxSessions || this.#endLongestDetached("session_limit");
+  }
+
+  /** False when no session is detached. */
+  #endLongestDetached(code: "session_limit" | "resource_exhausted"): boolean {
+    const [longest] = this.#detachedSessions();
+    if (longest === undefined) return false;
+    const { id, name } = longest.identity;
+    this.#log.warn({ session: id, client: name, code, ...this.memory }, "detached session gives way");
+    longest.link.close(code);
+    return true;
+  }
+
+  /** The longest detached one first. */
+  #detachedSessions(): ServerSession[] {
     const detached = this.sessions().filter((session) => session.detachedSince !== undefined);
-    detached.sort((a, b) => (a.detachedSince ?? 0) - (b.detachedSince ?? 0));
-    const [longest] = detached;
-    longest?.link.close("session_limit");
-    return longest !== undefined;
+    return detached.sort((a, b) => (a.detachedSince ?? 0) - (b.detachedSince ?? 0));
+  }
+
+  /** One more session is detached. */
+  #detached(): void {
+    const excess = this.#detachedSessions().length - this.#options.maxDetachedSessions;
+    for (let n = 0; n < excess; n += 1) this.#endLongestDetached("session_limit");
+    if (this.#memory.level === "full") this.#relieveSoon();
+  }
+
+  /** Not at once: the session that took the last of it is in the middle of something. */
+  #relieveSoon(): void {
+    if (this.#relieving) return;
+    this.#relieving = true;
+    setImmediate(() => {
+      this.#relieving = false;
+      while (this.#memory.level === "full" && this.#endLongestDetached("resource_exhausted"));
+    });
   }
 
   #attach(arrival: Arrival, session: ServerSession, peerReceived: number): void {

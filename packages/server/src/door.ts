@@ -6,13 +6,14 @@ import { type Gate, NOT_FOUND, pathOf } from "./gate.ts";
 import { type HttpAnswer, sendAnswer, writeAnswer } from "./http-answer.ts";
 import type { Mount } from "./mount-table.ts";
 import type { ServerEvent } from "./server-events.ts";
-import { UnauthenticatedRoom } from "./unauthenticated-room.ts";
+import { type RoomLimits, UnauthenticatedRoom } from "./unauthenticated-room.ts";
 import { Upgrade } from "./upgrade.ts";
 import { within } from "./within.ts";
 
 export interface DoorOptions {
   readonly gate: Gate;
-  readonly maxUnauthenticated: number;
+  /** For connections that have not finished their handshake. */
+  readonly room: RoomLimits;
   readonly logger: Logger;
   readonly emit: (event: ServerEvent) => void;
   /** Takes an authenticated transport through its handshake. */
@@ -32,7 +33,7 @@ export class Door implements Mount {
 
   constructor(options: DoorOptions) {
     this.#options = options;
-    this.#unauthenticated = new UnauthenticatedRoom(options.maxUnauthenticated);
+    this.#unauthenticated = new UnauthenticatedRoom(options.room);
   }
 
   /** Connections without a finished handshake. */

@@ -15,6 +15,8 @@ export interface GateOptions {
   readonly origins: readonly string[];
   /** Set while no transport is taken any more: seconds after which to come back. */
   readonly retryAfterSeconds: () => number | undefined;
+  /** False when more come than can be served soon; asked last, so that strangers cannot use it up. */
+  readonly hasTime: () => boolean;
 }
 
 /** More headers than this are refused: the parser hides what exceeds its own limit instead of refusing it. */
@@ -40,7 +42,9 @@ export class Gate {
     const who = this.#options.authenticate(request, socket);
     if (who.kind === "refused") return { kind: "refuse", answer: who.answer };
     const seconds = this.#options.retryAfterSeconds();
-    if (seconds !== undefined) return { kind: "refuse", answer: shuttingDown(seconds) };
+    if (seconds !== undefined)
+      return { kind: "refuse", answer: unavailable("The server is shutting down.", seconds) };
+    if (!this.#options.hasTime()) return { kind: "refuse", answer: unavailable(TOO_MANY_AT_ONCE, spread()) };
     return { kind: "pass", owner: who.owner };
   }
 
@@ -84,9 +88,16 @@ function badRequest(text: string): HttpAnswer {
   return { status: 400, text };
 }
 
-function shuttingDown(seconds: number): HttpAnswer {
-  return { status: 503, text: "The server is shutting down.", headers: { "Retry-After": String(seconds) } };
+function unavailable(text: string, seconds: number): HttpAnswer {
+  return { status: 503, text, headers: { "Retry-After": String(seconds) } };
 }
+
+/** Seconds, drawn for each, so that those who were sent away do not come back together. */
+function spread(): number {
+  return 1 + Math.floor(Math.random() * 10);
+}
+
+const TOO_MANY_AT_ONCE = "Too many clients connect at once; this one may come back soon.";
 
 const UPGRADE_NEEDED: HttpAnswer = {
   status: 426,

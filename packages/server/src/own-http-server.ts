@@ -1,17 +1,18 @@
 import { createServer, type Server as HttpServer } from "node:http";
 import { CulvertError, type ErrorCode } from "@culvert/protocol";
 
-/** Absolute deadlines for a request's head and for all of it: dribbling bytes do not extend them. */
-const HEADERS_TIMEOUT_MS = 10_000;
-const REQUEST_TIMEOUT_MS = 15_000;
 const CHECKING_INTERVAL_MS = 1000;
 
-/** The HTTP server of a tunnel server that is not mounted anywhere; not listening yet. */
-export function createOwnHttpServer(): HttpServer {
+/**
+ * The HTTP server of a tunnel server that is not mounted anywhere; not listening yet.
+ * @param headTimeoutMs For the head of a request, and half as long again for all of it. Absolute: dribbling bytes do not
+ * extend it.
+ */
+export function createOwnHttpServer(headTimeoutMs: number): HttpServer {
   const server = createServer({
-    headersTimeout: HEADERS_TIMEOUT_MS,
-    requestTimeout: REQUEST_TIMEOUT_MS,
-    connectionsCheckingInterval: CHECKING_INTERVAL_MS,
+    headersTimeout: headTimeoutMs,
+    requestTimeout: Math.ceil(headTimeoutMs * 1.5),
+    connectionsCheckingInterval: Math.min(CHECKING_INTERVAL_MS, headTimeoutMs),
     noDelay: true,
   });
   // With a limit the parser hides the headers beyond it instead of refusing them; the gate counts and refuses.

@@ -23,8 +23,24 @@ export interface ServerOptions {
   readonly handshakeTimeoutMs?: number;
   /** Most sessions, attached and detached. A new one displaces the longest detached one. Default 1000. */
   readonly maxSessions?: number;
+  /** Of those, most detached ones; beyond it the longest detached one goes. Default 500. */
+  readonly maxDetachedSessions?: number;
+  /**
+   * Memory for all sessions together, bytes: frames that are not acknowledged, and what windows promise. From 80 % on no
+   * new sessions are taken, from 90 % on no new streams and windows shrink, from 95 % on detached sessions go, the longest
+   * detached one first; nothing grows past it. Default 512 MiB.
+   */
+  readonly memoryBudgetBytes?: number;
   /** Most connections that have not finished their handshake; beyond it the oldest is dropped. Default 300. */
   readonly maxUnauthenticated?: number;
+  /** Of those, most from one address (an IPv6 one counts by its /64), loopback aside; beyond it its oldest is dropped. Default 20. */
+  readonly maxUnauthenticatedPerAddress?: number;
+  /** Upgrades that are taken in a second, after a burst of as many; others get 503 and when to come back. Default 200. */
+  readonly maxUpgradesPerSecond?: number;
+  /** Most dials under way, of all sessions together; further streams are refused. Default 4096. */
+  readonly maxDials?: number;
+  /** How long an HTTP client may take for the head of its request, on a port of our own. Default 10 s. */
+  readonly headTimeoutMs?: number;
   /** How long `close` lets open streams go on. Default 10 s. */
   readonly drainMs?: number;
   /** Resolves the names of targets. Default `dns.lookup`. */
@@ -53,7 +69,13 @@ export const SERVER_DEFAULTS: Omit<ResolvedServerOptions, "session"> = Object.fr
   dialTimeoutMs: 10_000,
   handshakeTimeoutMs: 5000,
   maxSessions: 1000,
+  maxDetachedSessions: 500,
+  memoryBudgetBytes: 512 * 1024 * 1024,
   maxUnauthenticated: 300,
+  maxUnauthenticatedPerAddress: 20,
+  maxUpgradesPerSecond: 200,
+  maxDials: 4096,
+  headTimeoutMs: 10_000,
   drainMs: 10_000,
   lookup: undefined,
   logger: silentLogger,
@@ -66,7 +88,13 @@ const INTEGERS: Readonly<Record<string, readonly [min: number, max: number]>> = 
   dialTimeoutMs: [1, MAX_TIMER_MS],
   handshakeTimeoutMs: [1, MAX_TIMER_MS],
   maxSessions: [1, 1_000_000],
+  maxDetachedSessions: [0, 1_000_000],
+  memoryBudgetBytes: [1024 * 1024, 2 ** 50],
   maxUnauthenticated: [1, 1_000_000],
+  maxUnauthenticatedPerAddress: [1, 1_000_000],
+  maxUpgradesPerSecond: [1, 1_000_000],
+  maxDials: [1, 1_000_000],
+  headTimeoutMs: [1, MAX_TIMER_MS],
   drainMs: [0, MAX_TIMER_MS],
 };
 

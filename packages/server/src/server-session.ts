@@ -1,6 +1,7 @@
 import {
   DialingSide,
   type DialingStats,
+  type DialRoom,
   type Link,
   type LinkStats,
   ListeningTunnel,
@@ -55,6 +56,8 @@ export interface ServerSessionOptions {
   readonly agent: string;
   readonly link: Link;
   readonly options: ResolvedServerOptions;
+  /** Where the dials of all sessions count. */
+  readonly dialRoom: DialRoom;
   readonly emit: (event: ServerEvent) => void;
   /** The session is over; its listeners are being closed. */
   readonly onEnded: (cause: CulvertError) => void;
@@ -93,12 +96,14 @@ export class ServerSession {
     this.identity = options.identity;
     this.link = options.link;
     this.agent = options.agent;
-    const { dialTimeoutMs, lookup, logger } = options.options;
+    const { dialTimeoutMs, lookup, logger, session: timeouts } = options.options;
     this.#log = logger.child({ session: this.identity.id, client: this.identity.name });
     this.#dialing = new DialingSide({
       dialTimeoutMs,
       lookup,
       lookupShare: this.#lookupShare,
+      room: options.dialRoom,
+      timeouts,
       logger: this.#log,
     });
     this.link.onStream = (incoming) => this.#answer(incoming);
@@ -232,6 +237,7 @@ export class ServerSession {
       request: { tunnelId },
       link: this.link,
       maxVisitors: this.#options.options.session.maxStreams,
+      timeouts: this.#options.options.session,
       lookupShare: this.#lookupShare,
       logger,
     });

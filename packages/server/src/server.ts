@@ -1,6 +1,6 @@
 import type { Server as HttpServer } from "node:http";
 import { Listeners, type Logger } from "@culvert/peer";
-import { CulvertError } from "@culvert/protocol";
+import { CulvertError, type MemoryLevel } from "@culvert/protocol";
 import { Admission, type Arrival, retryAfterMs } from "./admission.ts";
 import { Door } from "./door.ts";
 import { Gate } from "./gate.ts";
@@ -15,6 +15,7 @@ import {
 } from "./server-options.ts";
 import type { SessionInfo } from "./server-session.ts";
 import { isLoopbackHost, sharedToken } from "./token.ts";
+import { UpgradeRate } from "./upgrade-rate.ts";
 import { within } from "./within.ts";
 
 /** Where a server that was started listens. */
@@ -38,6 +39,9 @@ export interface ServerStats {
   readonly transports: number;
   readonly refused: number;
   readonly streams: number;
+  /** What all sessions have of `memoryBudgetBytes`, and how tight that is. */
+  readonly memoryBytes: number;
+  readonly memoryLevel: MemoryLevel;
   readonly bytesSent: number;
   readonly bytesReceived: number;
 }
@@ -69,14 +73,17 @@ export class Server {
     this.#log = this.#options.logger;
     const emit = (event: ServerEvent): void => this.#listeners.tell(event);
     this.#admission = new Admission(this.#options, emit);
-    const { token, origins, maxUnauthenticated } = this.#options;
+    const { token, origins, maxUnauthenticated, maxUnauthenticatedPerAddress } = this.#options;
+    const rate = new UpgradeRate(this.#options.maxUpgradesPerSecond, performance.now());
     const gate = new Gate({
       authenticate: sharedToken(token),
       origins,
       retryAfterSeconds: () => (this.#takesTransports ? undefined : Math.ceil(retryAfterMs() / 1000)),
+      hasTime: () => rate.take(performance.now()),
     });
     const admit = (arrival: Arrival): void => this.#admission.receive(arrival);
-    this.#door = new Door({ gate, maxUnauthenticated, logger: this.#log, emit, admit });
+    const room = { most: maxUnauthenticated, mostPerAddress: maxUnauthenticatedPerAddress };
+    this.#door = new Door({ gate, room, logger: this.#log, emit, admit });
   }
 
   // -- life
@@ -89,7 +96,7 @@ export class Server {
   start(): Promise<void> {
     if (this.#isClosing) return Promise.reject(new CulvertError("not_running", "this server was closed"));
     if (this.#own !== undefined) return Promise.reject(new CulvertError("already_started"));
-    const own = createOwnHttpServer();
+    const own = createOwnHttpServer(this.#options.headTimeoutMs);
     this.#door.serve(own, this.#options.path);
     this.#own = own;
     this.#starting = this.#listen(own);
@@ -234,6 +241,8 @@ export class Server {
       transports: this.#door.transports,
       refused: this.#door.refused,
       streams: links.reduce((sum, { streams }) => sum + streams, 0),
+      memoryBytes: this.#admission.memory.bytes,
+      memoryLevel: this.#admission.memory.level,
       bytesSent: links.reduce((sum, { bytesSent }) => sum + bytesSent, 0),
       bytesReceived: links.reduce((sum, { bytesReceived }) => sum + bytesReceived, 0),
     };

@@ -9,6 +9,7 @@ import {
 } from "../../src/index.ts";
 import type { Agenda } from "./agenda.ts";
 import type { Random } from "./random.ts";
+import type { SimMemory } from "./sim-memory.ts";
 import type { SimWire } from "./sim-wire.ts";
 
 const DATA = 0x04;
@@ -19,6 +20,8 @@ export class SimEnd {
   readonly side: 0 | 1;
   readonly session: Session;
   readonly options: SessionOptions;
+  /** Some ends share a pool with others. */
+  readonly memory: SimMemory | undefined;
   readonly #agenda: Agenda;
   #wire: SimWire | undefined;
   #wireNumber = 0;
@@ -41,8 +44,10 @@ export class SimEnd {
     options: SessionOptions,
     peerLimits: SessionLimits,
     random: Random,
+    memory?: SimMemory,
   ) {
     this.#agenda = agenda;
+    this.memory = memory;
     this.side = side;
     this.options = options;
     this.session = new Session(
@@ -51,6 +56,7 @@ export class SimEnd {
         options,
         peerLimits,
         random: random.next,
+        ...(memory === undefined ? {} : { memory: memory.session }),
         onOutput: () => this.#planPump(),
       },
       agenda.now,
@@ -118,6 +124,7 @@ export class SimEnd {
   }
 
   afterInput(): void {
+    this.memory?.check();
     for (const event of this.session.takeEvents()) this.#dispatch(event);
     this.arm();
   }

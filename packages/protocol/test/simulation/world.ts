@@ -1,4 +1,5 @@
 import {
+  CulvertError,
   decodeHandshake,
   type ErrorCode,
   encodeHello,
@@ -15,6 +16,7 @@ import {
 import { Agenda } from "./agenda.ts";
 import { Random } from "./random.ts";
 import { SimEnd } from "./sim-end.ts";
+import { SimMemory } from "./sim-memory.ts";
 import { connectionOf, SimStream } from "./sim-stream.ts";
 import { SimWire, type WireShape } from "./sim-wire.ts";
 
@@ -37,6 +39,9 @@ const SECRET = "s".repeat(43);
 const INSTANCE = "0".repeat(32);
 const KEEPALIVE = { intervalMs: 1, timeoutMs: 1 };
 /** No honest wait in this world lasts longer (virtual ms); who is not done by then never will be. */
+/** Why a stream may not even begin. */
+const NOT_OPENED: ReadonlySet<ErrorCode> = new Set(["stream_limit", "resource_exhausted"]);
+
 const PATIENCE_MS = 600_000;
 const MOST_STEPS = 1_000_000;
 
@@ -96,8 +101,13 @@ export class World {
     };
     const clientOptions = this.#randomOptions();
     const serverOptions = this.#randomOptions();
-    this.#client = new SimEnd(this.#agenda, 0, clientOptions, limitsOf(serverOptions), random);
-    this.#server = new SimEnd(this.#agenda, 1, serverOptions, limitsOf(clientOptions), random);
+    // Drawn apart, so that seeds from before there was a pool stay what they were.
+    const shares = new Random(seed ^ 0x5bd1_e995);
+    const memoryOf = (options: SessionOptions, salt: number): SimMemory | undefined =>
+      shares.chance(0.4) ? new SimMemory(this.#agenda, options, seed * 2 + salt) : undefined;
+    const memories = [memoryOf(clientOptions, 0), memoryOf(serverOptions, 1)];
+    this.#client = new SimEnd(this.#agenda, 0, clientOptions, limitsOf(serverOptions), random, memories[0]);
+    this.#server = new SimEnd(this.#agenda, 1, serverOptions, limitsOf(clientOptions), random, memories[1]);
     this.#book = new SessionBook<SimEnd>({
       verify: (_secret, input, proof) => prove(input) === proof,
       keepEndedMs: 1_000_000,
@@ -391,7 +401,7 @@ export class World {
     try {
       app.stream = end.session.open({ kind: "tcp", visitor: `${connection}` }, app, this.#agenda.now);
     } catch (error) {
-      if (!(error instanceof Error && error.message.includes("opens wait already"))) throw error;
+      if (!(error instanceof CulvertError && NOT_OPENED.has(error.code))) throw error;
       this.#apps.pop();
       this.#openers.delete(connection);
       return;
@@ -484,11 +494,13 @@ export class World {
 
   #finish(): void {
     this.#mayCut = false;
+    this.#eachMemory((memory) => memory.quiet());
     // A wire that died in silence is still to be found; after that everything is on its way again.
     if (this.#client.session.state === "detached") this.#dial();
     for (const app of this.#apps) if (app.isLive) app.end();
     this.#runUntil(() => this.#isQuiet() && this.#allDoneButStalled(), PATIENCE_MS);
     this.#checkTimeouts();
+    this.#eachMemory((memory) => memory.check());
     if (this.#bothEnded()) {
       this.#checkAfterEnd();
       return;
@@ -502,10 +514,16 @@ export class World {
     const stuck = this.#apps.filter((app) => !this.#isDone(app));
     if (stuck.length > 0) throw new Error(`never finished: ${stuck.map(describe).join("; ")}`);
     for (const app of this.#apps) if (app.ending === undefined) app.reset("cancelled");
+    for (const app of this.#apps) app.take(app.unconsumed); // who stalled lets go, or its memory would stay taken
     this.#runUntil(() => this.#isEmpty(), PATIENCE_MS);
     if (!this.#isEmpty()) throw new Error(`left over: ${JSON.stringify(this.#leftOver())}`);
     for (const state of this.#tunnels.values())
       if (state !== "ready") throw new Error(`a tunnel is still ${state}`);
+    this.#eachMemory((memory) => memory.checkReturned());
+  }
+
+  #eachMemory(each: (memory: SimMemory) => void): void {
+    for (const { memory } of [this.#client, this.#server]) if (memory !== undefined) each(memory);
   }
 
   /** A writer has bytes left, the wire and the replay buffer have room: it can only wait for a window. */
@@ -566,6 +584,7 @@ export class World {
   }
 
   #checkAfterEnd(): void {
+    this.#eachMemory((memory) => memory.checkReturned());
     for (const app of this.#apps) {
       if (app.stream !== undefined && app.ending === undefined)
         throw new Error(`not told of the end: ${describe(app)}`);

@@ -1,0 +1,159 @@
+/**
+ * How much of a pool is taken, in steps that each give up something cheaper than the next (after Envoy's overload
+ * actions): `scarce` takes no new sessions, `tight` no new streams either and lets windows shrink, `full` gives up sessions
+ * that are detached.
+ */
+export type MemoryLevel = "ample" | "scarce" | "tight" | "full";
+
+const SCARCE = 0.8;
+const TIGHT = 0.9;
+const FULL = 0.95;
+
+/** A session's own part, bytes: enough to go on, slowly, whatever the others take. */
+export interface OwnedMemory {
+  readonly replayBytes: number;
+  readonly receiveBytes: number;
+  /** Data leaves this much of the replay share to frames that must not wait behind it: windows, resets, accepts. */
+  readonly keptForControlBytes: number;
+}
+
+const OWNED: OwnedMemory = {
+  replayBytes: 256 * 1024,
+  receiveBytes: 64 * 1024,
+  keptForControlBytes: 64 * 1024,
+};
+
+export interface MemoryPoolOptions {
+  /** Called when the level rises to `full`; anything may be done in it. */
+  readonly onFull?: () => void;
+  /** Default: 256 KiB and 64 KiB, with 64 KiB kept for control. */
+  readonly owned?: OwnedMemory;
+}
+
+/**
+ * Memory for all sessions of a process: frames that are not acknowledged, and what windows promise. From its admission on
+ * each session owns a part, so that none waits for another; only what it takes beyond that comes out of what is left. Nothing
+ * is taken that is not there, so the sum never exceeds the limit.
+ */
+export class MemoryPool {
+  readonly owned: OwnedMemory;
+  readonly #limit: number;
+  readonly #onFull: (() => void) | undefined;
+  #used = 0;
+
+  constructor(limitBytes: number, options: MemoryPoolOptions = {}) {
+    this.owned = options.owned ?? OWNED;
+    this.#limit = limitBytes;
+    this.#onFull = options.onFull;
+  }
+
+  /** Owned and taken, bytes. */
+  get used(): number {
+    return this.#used;
+  }
+
+  get free(): number {
+    return this.#limit - this.#used;
+  }
+
+  get level(): MemoryLevel {
+    if (this.#used < this.#limit * SCARCE) return "ample";
+    if (this.#used < this.#limit * TIGHT) return "scarce";
+    return this.#used < this.#limit * FULL ? "tight" : "full";
+  }
+
+  /** The part of a new session, or undefined when no new one should be made. */
+  admit(): SessionMemory | undefined {
+    if (this.level !== "ample" || this.owned.replayBytes + this.owned.receiveBytes > this.free)
+      return undefined;
+    return new SessionMemory(this);
+  }
+
+  /** For shares only: takes more, or with a negative number gives back. */
+  change(bytes: number): void {
+    const before: MemoryLevel = this.level;
+    this.#used += bytes;
+    const after: MemoryLevel = this.level;
+    if (before !== "full" && after === "full") this.#onFull?.();
+  }
+}
+
+/** What one session has of a pool. */
+export class SessionMemory {
+  /** For frames that the peer has not acknowledged. */
+  readonly replay: MemoryShare;
+  /** For what windows promise. */
+  readonly receive: MemoryShare;
+
+  constructor(pool: MemoryPool) {
+    const { replayBytes, receiveBytes, keptForControlBytes } = pool.owned;
+    this.replay = new MemoryShare(pool, replayBytes, keptForControlBytes);
+    this.receive = new MemoryShare(pool, receiveBytes, 0);
+  }
+
+  get isClosed(): boolean {
+    return this.replay.isClosed;
+  }
+
+  /** The session is over: everything goes back, and nothing is taken any more. */
+  close(): void {
+    this.replay.close();
+    this.receive.close();
+  }
+}
+
+/** A part of a pool: what it owns, and on top what it took of the rest. */
+export class MemoryShare {
+  readonly #pool: MemoryPool;
+  readonly #owned: number;
+  readonly #kept: number;
+  #used = 0;
+  #isClosed = false;
+
+  /** @param keptBytes What `freeForData` leaves alone. */
+  constructor(pool: MemoryPool, ownedBytes: number, keptBytes: number) {
+    this.#pool = pool;
+    this.#owned = ownedBytes;
+    this.#kept = keptBytes;
+    pool.change(ownedBytes);
+  }
+
+  /** What may be taken now. */
+  get free(): number {
+    return Math.max(0, this.#owned - this.#used) + Math.max(0, this.#pool.free);
+  }
+
+  get freeForData(): number {
+    return this.free - this.#kept;
+  }
+
+  /** Should new things be refused and promises kept small? */
+  get isTight(): boolean {
+    const { level } = this.#pool;
+    return level === "tight" || level === "full";
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Takes `bytes`, which must be free; a negative number gives back. */
+  take(bytes: number): void {
+    if (this.#isClosed) return;
+    const before = Math.max(this.#used, this.#owned);
+    this.#used += bytes;
+    const after = Math.max(this.#used, this.#owned);
+    if (after !== before) this.#pool.change(after - before);
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#pool.change(-Math.max(this.#used, this.#owned));
+  }
+}
+
+/** Memory of a session that shares with nobody: its own options are the only bounds. */
+export function unsharedMemory(): SessionMemory {
+  return new SessionMemory(new MemoryPool(Number.POSITIVE_INFINITY));
+}

@@ -1,0 +1,92 @@
+import { describe, expect, test, vi } from "vitest";
+import { MemoryPool } from "../src/memory-pool.ts";
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+const OWNED = { replayBytes: 100, receiveBytes: 50, keptForControlBytes: 20 };
+
+function admitted(pool: MemoryPool) {
+  const memory = pool.admit();
+  if (memory === undefined) throw new Error("not admitted");
+  return memory;
+}
+
+describe("a memory pool", () => {
+  test("counts what each session owns from its admission on, and takes it back", () => {
+    const pool = new MemoryPool(10 * MiB);
+    const [a, b] = [admitted(pool), admitted(pool)];
+    expect(pool.used).toBe(2 * 320 * KiB);
+    a.replay.take(1000); // within what it owns
+    expect(pool.used).toBe(2 * 320 * KiB);
+    a.replay.take(300 * KiB);
+    expect(pool.used).toBe(2 * 320 * KiB + 44 * KiB + 1000);
+    a.close();
+    b.close();
+    expect(pool.used).toBe(0);
+  });
+
+  test("a session that is closed takes and gives nothing any more", () => {
+    const pool = new MemoryPool(10 * MiB);
+    const memory = admitted(pool);
+    memory.close();
+    memory.replay.take(MiB);
+    memory.receive.take(-MiB);
+    memory.close();
+    expect(pool.used).toBe(0);
+    expect(memory.isClosed).toBe(true);
+  });
+
+  test("what is owned is there although others have taken all the rest", () => {
+    const pool = new MemoryPool(1000, { owned: OWNED });
+    const [poor, rich] = [admitted(pool), admitted(pool)];
+    rich.receive.take(rich.receive.free);
+    expect(pool.free).toBe(0);
+    expect([poor.replay.free, poor.replay.freeForData, poor.receive.free]).toEqual([100, 80, 50]);
+    expect([rich.replay.free, rich.receive.free]).toEqual([100, 0]);
+    poor.replay.take(80);
+    expect([poor.replay.free, poor.replay.freeForData]).toEqual([20, 0]);
+    expect(pool.used).toBe(1000);
+  });
+
+  test("the two parts of a session do not borrow from each other", () => {
+    const pool = new MemoryPool(1000, { owned: OWNED });
+    const memory = admitted(pool);
+    memory.receive.take(memory.receive.free);
+    expect(memory.replay.free).toBe(100);
+  });
+
+  test.each([
+    [799, "ample", true],
+    [800, "scarce", false],
+    [899, "scarce", false],
+    [900, "tight", false],
+    [949, "tight", false],
+    [950, "full", false],
+    [1000, "full", false],
+  ])("with %i of 1000 taken it is %s, and takes a new session: %s", (taken, level, admits) => {
+    const pool = new MemoryPool(1000, { owned: OWNED });
+    pool.change(taken);
+    expect(pool.level).toBe(level);
+    expect(pool.admit() !== undefined).toBe(admits);
+  });
+
+  test("takes no session whose own part is not there", () => {
+    const pool = new MemoryPool(1000, { owned: { ...OWNED, replayBytes: 900 } });
+    pool.change(100);
+    expect(pool.admit()).toBeUndefined();
+    expect(pool.used).toBe(100);
+  });
+
+  test("tells each time when it becomes full, not while it is", () => {
+    const onFull = vi.fn();
+    const pool = new MemoryPool(1000, { owned: OWNED, onFull });
+    pool.change(949);
+    expect(onFull).not.toHaveBeenCalled();
+    pool.change(1);
+    pool.change(10);
+    expect(onFull).toHaveBeenCalledTimes(1);
+    pool.change(-100);
+    pool.change(100);
+    expect(onFull).toHaveBeenCalledTimes(2);
+  });
+});
