@@ -3,6 +3,7 @@ import type { Logger } from "@culvert/peer";
 import { runClient } from "./client-command.ts";
 import type { CommandContext } from "./command-context.ts";
 import type { OutputSettings } from "./common-flags.ts";
+import { DescriptorWatch } from "./descriptor-watch.ts";
 import type { Environment } from "./environment.ts";
 import { EXIT, exitCodeOf } from "./exit-codes.ts";
 import { failureSentence } from "./failure.ts";
@@ -60,6 +61,7 @@ export async function run(
   }
 
   const signals = new Signals(host, streams.stderr.isTTY === true);
+  const descriptors = new DescriptorWatch(log);
   try {
     return await carryOut(plan, {
       log,
@@ -79,6 +81,7 @@ export async function run(
     if (!isForPrograms || plan.output.logFile !== undefined || exitCode === EXIT.usage) say(sentence);
     return exitCode;
   } finally {
+    descriptors.close();
     signals.dispose();
   }
 }
