@@ -16,18 +16,25 @@ const blocks = new WeakMap<ArrayBufferLike, Block>();
  * give anything back: what is kept is kept, and is the collector's business as ever.
  *
  * Relies on the order of events: all messages that end in a chunk are delivered (`message`) before that chunk is reported
- * (`chunk`), which holds with the option `allowSynchronousEvents` of ws and a 'data' listener behind the one of ws.
+ * (`chunk`), which holds with the option `allowSynchronousEvents` of ws (its default), without compression, and with a
+ * 'data' listener behind the one of ws.
  */
 export class ReceivedMemory {
   /** A chunk whose last bytes belong to a message that has not come yet. */
   #unfinished: ArrayBuffer | undefined;
   /** The last message since the last chunk, as delivered. */
   #last: Uint8Array | undefined;
+  /** Did somebody else read along when one of the messages since the last chunk was delivered? */
+  #isShared = false;
 
-  /** A message was delivered. Returns what to hand on: a small one must not pin the large chunk that it stands in. */
-  message(message: Uint8Array): Uint8Array {
+  /**
+   * A message was delivered. Returns what to hand on: a small one must not pin the large chunk that it stands in.
+   * @param isOurs Does nobody else read this socket? Asked for each message: a listener may be for once only.
+   */
+  message(message: Uint8Array, isOurs: boolean): Uint8Array {
     this.#last = message;
-    if (message.buffer.byteLength < LARGE_BYTES) return message;
+    if (!isOurs) this.#isShared = true;
+    if (!isOurs || message.buffer.byteLength < LARGE_BYTES) return message;
     if (message.length < SMALL_BYTES) return new Uint8Array(message);
     const block = blocks.get(message.buffer);
     if (block === undefined) blocks.set(message.buffer, { messages: 1, isParsed: isFreeable(message) });
@@ -35,15 +42,17 @@ export class ReceivedMemory {
     return message;
   }
 
-  /** `chunk` was read, and what could be parsed of it was delivered. `isOurs`: nobody else reads this socket. */
+  /** `chunk` was read, and what could be parsed of it was delivered. */
   chunk(chunk: Uint8Array, isOurs: boolean): void {
     const last = this.#last;
     if (last === undefined) return; // a piece of a message: the WebSocket has it
+    const isShared = this.#isShared || !isOurs;
     this.#last = undefined;
+    this.#isShared = false;
     // A message that ends in a later chunk shows that the earlier one was parsed to its end.
     if (this.#unfinished !== undefined) parsed(this.#unfinished);
     this.#unfinished = undefined;
-    if (!isOurs || !isFreeable(chunk)) return;
+    if (isShared || !isFreeable(chunk)) return;
     const buffer = chunk.buffer as ArrayBuffer;
     if (!blocks.has(buffer)) blocks.set(buffer, { messages: 0, isParsed: false });
     const isWhole = last.buffer === buffer && last.byteOffset + last.length === buffer.byteLength;

@@ -127,6 +127,10 @@ export class SocketPipe implements StreamHandler {
     this.#socket.resume();
   }
 
+  onCopied(): void {
+    if (this.#state === "piping") this.#freeRead();
+  }
+
   #freeRead(): void {
     this.#read.freeThrough(this.#bytesIn - this.#stream!.writableBytes);
   }
@@ -248,6 +252,7 @@ export class SocketPipe implements StreamHandler {
 
   #forgetSocket(): void {
     clearTimeout(this.#idleTimer);
+    this.#read.clear();
     resetWatch.unwatch(this.#socket);
     this.#socket.off("data", this.#onSocketData);
   }

@@ -1,3 +1,4 @@
+import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { ReceivedMemory } from "./received-memory.ts";
 import { SentMemory } from "./sent-memory.ts";
@@ -32,6 +33,9 @@ const MOST_KEPT_MESSAGES = 1024;
 /**
  * A transport over an open WebSocket and the raw socket below it. The socket is needed for signs of life (ws reports
  * whole messages only), for knowing when it is drained, and for gathering writes.
+ *
+ * The WebSocket must deliver messages as it parses them: without compression, and with `allowSynchronousEvents`, as is the
+ * default of ws. Otherwise memory of messages would be freed before they are parsed.
  */
 export function webSocketTransport(webSocket: WebSocketLike, socket: Duplex): Transport {
   return new WebSocketTransport(webSocket, socket);
@@ -42,8 +46,9 @@ type Kept = { readonly message: Uint8Array } | { readonly text: true };
 class WebSocketTransport implements Transport {
   readonly #webSocket: WebSocketLike;
   readonly #socket: Duplex;
-  readonly #received = new ReceivedMemory();
-  readonly #sent: SentMemory;
+  /** Only where the bytes end in the kernel: any other Duplex may pass a buffer on, to be read by whomever later. */
+  readonly #received: ReceivedMemory | undefined;
+  readonly #sent: SentMemory | undefined;
   #handler: TransportHandler | undefined;
   #kept: Kept[] = [];
   #closed: { readonly code: number; readonly reason: string } | undefined;
@@ -52,10 +57,12 @@ class WebSocketTransport implements Transport {
   constructor(webSocket: WebSocketLike, socket: Duplex) {
     this.#webSocket = webSocket;
     this.#socket = socket;
-    this.#sent = new SentMemory(socket);
+    const isKernels = socket instanceof Socket;
+    this.#received = isKernels ? new ReceivedMemory() : undefined;
+    this.#sent = isKernels ? new SentMemory(socket) : undefined;
     webSocket.binaryType = "nodebuffer";
     webSocket.on("message", (data, isBinary) => {
-      this.#receive(isBinary ? { message: this.#received.message(data) } : { text: true });
+      this.#receive(isBinary ? { message: this.#own(data) } : { text: true });
     });
     webSocket.on("close", (code, reason) => {
       this.#closed = { code, reason: Buffer.from(reason).toString("utf8") };
@@ -64,7 +71,7 @@ class WebSocketTransport implements Transport {
     webSocket.on("error", ignore); // 'close' follows and is what counts
     // Behind the listener of ws, so every message that this chunk completes was delivered by now.
     socket.on("data", (chunk: Uint8Array) => {
-      this.#received.chunk(chunk, socket.listenerCount("data") <= LISTENERS);
+      this.#received?.chunk(chunk, this.#isOurs);
       this.#handler?.onHeard();
     });
     socket.on("drain", () => this.#handler?.onDrain());
@@ -89,7 +96,9 @@ class WebSocketTransport implements Transport {
   }
 
   send(frame: Uint8Array): void {
-    this.#sent.during(frame, () => this.#webSocket.send(frame, SEND_OPTIONS));
+    const send = (): void => this.#webSocket.send(frame, SEND_OPTIONS);
+    if (this.#sent === undefined) send();
+    else this.#sent.during(frame, send);
   }
 
   cork(): void {
@@ -98,7 +107,7 @@ class WebSocketTransport implements Transport {
 
   uncork(): void {
     this.#socket.uncork();
-    this.#sent.free();
+    this.#sent?.free();
   }
 
   close(code: number, reason: string): void {
@@ -107,6 +116,17 @@ class WebSocketTransport implements Transport {
 
   terminate(): void {
     this.#webSocket.terminate();
+  }
+
+  /** Does nobody else read the socket? */
+  get #isOurs(): boolean {
+    return this.#socket.listenerCount("data") <= LISTENERS;
+  }
+
+  /** The message as it may be kept: in memory that nobody else will write to. */
+  #own(message: Uint8Array): Uint8Array {
+    // A writer at the other end of a Duplex in this process uses its buffers again when they are acknowledged.
+    return this.#received?.message(message, this.#isOurs) ?? new Uint8Array(message);
   }
 
   #receive(kept: Kept): void {

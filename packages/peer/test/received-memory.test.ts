@@ -1,16 +1,20 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
-import { Duplex } from "node:stream";
+import { Socket } from "node:net";
+import { type Duplex, duplexPair } from "node:stream";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
 import { giveBack } from "../src/received-memory.ts";
 import { webSocketTransport } from "../src/web-socket-transport.ts";
 
-/** A real ws at the end of a wire whose every read the test decides. */
-class Wire extends Duplex {
+/** A socket whose every read the test decides, below a real ws. */
+class Wire extends Socket {
   override _read(): void {}
   override _write(_chunk: unknown, _encoding: BufferEncoding, callback: () => void): void {
+    callback();
+  }
+  override _writev(_chunks: unknown, callback: () => void): void {
     callback();
   }
 }
@@ -23,6 +27,10 @@ interface Open {
 /** The transport of a server; `messages` are those that it handed on. */
 async function open(onData?: (chunk: Buffer) => void): Promise<Open> {
   const wire = new Wire();
+  return { wire, messages: await messagesOf(wire, onData) };
+}
+
+async function messagesOf(wire: Duplex, onData?: (chunk: Buffer) => void): Promise<Uint8Array[]> {
   const headers = {
     connection: "Upgrade",
     upgrade: "websocket",
@@ -46,7 +54,7 @@ async function open(onData?: (chunk: Buffer) => void): Promise<Open> {
   };
   // From the next turn on the socket flows: what is pushed is delivered at once.
   await new Promise((resolve) => setImmediate(resolve));
-  return { wire, messages };
+  return messages;
 }
 
 /** RFC 6455 section 5.2, masked as a client does it. */
@@ -191,6 +199,32 @@ describe("received memory", () => {
     expect(Buffer.compare(messages[2]!, payloadOf(3000, 7))).toBe(0);
   });
 
+  test("also who listens behind us, and when a message is exactly a read", async () => {
+    const heard: Buffer[] = [];
+    const { wire, messages } = await open();
+    wire.on("data", (chunk: Buffer) => heard.push(chunk));
+    const frame = webSocketFrame(payloadOf(40_000, 1));
+    for (const chunk of [frame.subarray(0, 8), frame.subarray(8)]) {
+      const [read] = cut(chunk, [50_000]);
+      wire.push(read);
+      for (const message of messages.splice(0)) giveBack(message);
+    }
+    wire.push(webSocketFrame(payloadOf(10, 2)));
+    expect(heard.map(({ length }) => length).slice(0, 2)).toEqual([8, frame.length - 8]);
+  });
+
+  test("also who listens once", async () => {
+    const heard: Buffer[] = [];
+    const { wire, messages } = await open();
+    wire.once("data", (chunk: Buffer) => heard.push(chunk));
+    const frame = webSocketFrame(payloadOf(40_000, 1));
+    const [read] = cut(frame, [50_000]);
+    wire.push(read);
+    giveBack(messages[0]!);
+    wire.push(webSocketFrame(payloadOf(10, 2)));
+    expect(heard[0]!.length).toBe(frame.length);
+  });
+
   test("who else listens to the socket keeps what it heard", async () => {
     const heard: Buffer[] = [];
     const { wire, messages } = await open((chunk) => heard.push(chunk));
@@ -200,5 +234,23 @@ describe("received memory", () => {
     giveBack(messages[0]!);
     wire.push(webSocketFrame(payloadOf(10, 2)));
     expect(heard[0]!.length).toBe(bytes.length);
+  });
+
+  test("over a Duplex that hands buffers on nothing is freed, and messages are copies", async () => {
+    const [near, far] = duplexPair();
+    const messages = await messagesOf(near);
+    const frames = [payloadOf(40_000, 1), payloadOf(40_000, 2)].map((payload) => webSocketFrame(payload));
+    const written = frames.map((frame) => cut(frame, [50_000])[0]!);
+    for (const frame of written) {
+      const count = messages.length;
+      far.write(frame);
+      await expect.poll(() => messages.length).toBe(count + 1);
+    }
+    for (const message of messages) giveBack(message);
+    expect(written.map(({ length }) => length)).toEqual(frames.map(({ length }) => length));
+    // The writer may use its memory again.
+    for (const frame of written) frame.fill(0xee);
+    expect(Buffer.compare(messages[0]!, payloadOf(40_000, 1))).toBe(0);
+    expect(Buffer.compare(messages[1]!, payloadOf(40_000, 2))).toBe(0);
   });
 });

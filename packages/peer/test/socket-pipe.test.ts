@@ -123,6 +123,16 @@ describe("bytes", () => {
     expect(stream.written.slice(large + 1).map(({ length }) => length)).toEqual(sizes.slice(large + 1));
   });
 
+  test("what was read last is freed too, when the stream says that it has copied all", async () => {
+    const { app, stream, pipe } = await recorded();
+    pipe.start(stream);
+    app.write(pattern(1_000_000));
+    await until(stream, "write", () => stream.writtenBytes === 1_000_000);
+    stream.leftBytes = 1_000_000;
+    pipe.onCopied();
+    expect(stream.written.filter(({ length }) => length >= 16_384)).toEqual([]);
+  });
+
   test("a reader who stalls holds the sender back, and all arrives when it reads on", async () => {
     const windowBytes = 100_000;
     const { left, right, rightStream, leftSocket, done } = await carried({ windowBytes });

@@ -205,6 +205,9 @@ export class Session {
     this.#lastNow = now;
     this.#liveness.heard(now);
     this.#framesReceived += 1;
+    // Before it is applied: who gets the payload may free its memory at once.
+    const cost = replayCost(message.length);
+    const takesNumber = message.length > 0 && isSequenced(message);
     try {
       const frame = decodeFrame(message);
       this.#apply(frame, now);
@@ -213,9 +216,9 @@ export class Session {
       this.#end(error, "local", encodeClose(error.code));
       return;
     }
-    if (isSequenced(message)) {
+    if (takesNumber) {
       this.#received += 1;
-      this.#outbox.ackClock.processed(replayCost(message.length), now);
+      this.#outbox.ackClock.processed(cost, now);
     }
     if (this.#outbox.ackClock.isDue(now)) this.#signal();
   }

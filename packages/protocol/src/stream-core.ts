@@ -248,8 +248,12 @@ export class StreamCore implements Stream {
 
   /** After a frame was taken and numbered: callbacks, when the bookkeeping of the session is consistent again. */
   afterFrame(): void {
-    if (this.#sending === "ended") this.#settle();
-    else if (this.#blocked && this.#queue.bytes * 2 <= this.#host.writeHighWaterBytes) {
+    if (this.#sending === "ended") {
+      this.#settle();
+      return;
+    }
+    if (this.#queue.bytes === 0 && !this.#deaf) this.#handler?.onCopied?.();
+    if (this.#blocked && this.#queue.bytes * 2 <= this.#host.writeHighWaterBytes) {
       this.#blocked = false;
       if (!this.#deaf) this.#handler?.onWritable?.();
     }

@@ -22,7 +22,7 @@ export interface StreamHandler {
   /** Opener only: the peer accepted. */
   onAccept?(): void;
   /**
-   * Bytes, in order. The view stays valid and unchanged for ever; the owner calls {@link Stream.consumed} when the
+   * Bytes, in order. The session never touches the view again, nor needs its memory; the owner calls {@link Stream.consumed} when the
    * bytes have left its hands, which is what lets the peer send more.
    */
   onData(chunk: Uint8Array): void;
@@ -35,6 +35,8 @@ export interface StreamHandler {
   onReset(code: ErrorCode, receivedAll: boolean): void;
   /** After `write` returned false: there is room again. */
   onWritable?(): void;
+  /** Everything that was written was copied into frames: none of its memory is needed any more. */
+  onCopied?(): void;
   /** Both directions ended in good order and were acknowledged or forgotten; never after `onReset`. */
   onFinished?(): void;
 }

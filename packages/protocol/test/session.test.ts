@@ -16,6 +16,7 @@ import {
   encodeTunnelClosed,
   encodeTunnelOpen,
   encodeTunnelReady,
+  encodeWindow,
 } from "../src/frame.ts";
 import { bytes, concat, pattern } from "./support/hex.ts";
 import { LoneSession } from "./support/lone-session.ts";
@@ -121,6 +122,39 @@ describe("what is counted as received", () => {
     lone.attach(0);
     lone.now = 1000;
     expect(lone.takeMessages().map((m) => decodeFrame(m).type)).toEqual(["ping"]);
+  });
+});
+
+describe("the memory of a message", () => {
+  test("may be freed by who gets the payload: it is counted all the same", () => {
+    const lone = new LoneSession({
+      role: "server",
+      options: { initialWindowBytes: 200_000, firstWindowBytes: 262_144 },
+    });
+    const { handler } = lone.accept(1);
+    lone.takeMessages();
+    handler.onData = (chunk) => void (chunk.buffer as ArrayBuffer).transfer(0);
+    const { received } = lone.session;
+    for (let at = 0; at < 80_000; at += 40_000) lone.give(encodeData(1, at, new Uint8Array(40_000)));
+    expect(lone.session.received).toBe(received + 2);
+    // More than 64 KiB were processed: the ack is due now, not after a while.
+    expect(lone.takeMessages().map((message) => decodeFrame(message).type)).toContain("ack");
+  });
+
+  test("of what was written is told to be free when the last of it is in a frame", () => {
+    const lone = new LoneSession();
+    const { stream, handler } = lone.open();
+    let copied = 0;
+    Object.assign(handler, { onCopied: () => (copied += 1) });
+    stream.write(new Uint8Array(10_000));
+    lone.takeMessages();
+    expect([stream.writableBytes, copied]).toEqual([10_000 - 8192, 0]);
+    lone.give(encodeWindow(1, 1e6));
+    lone.takeMessages();
+    expect([stream.writableBytes, copied]).toEqual([0, 1]);
+    stream.write(Uint8Array.of(1));
+    lone.takeMessages();
+    expect(copied).toBe(2);
   });
 });
 
