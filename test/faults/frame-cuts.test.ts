@@ -7,37 +7,16 @@ import { OpenHandles } from "../support/open-handles.ts";
 import { SeededSink } from "../support/seeded-sink.ts";
 import { SeededSource } from "../support/seeded-source.ts";
 import { Service } from "../support/service.ts";
-import { MODES, TunnelFixture } from "../support/tunnel-fixture.ts";
+import { MODES, type TunnelFixture } from "../support/tunnel-fixture.ts";
 import { endingAt, WireEnd } from "../support/wire-end.ts";
 import type { FrameType } from "./support/frame-lane.ts";
-import { FrameProxy } from "./support/frame-proxy.ts";
+import { framed } from "./support/framed.ts";
 
 let handles: OpenHandles;
 beforeEach(() => {
   handles = new OpenHandles();
 });
 afterEach(() => handles.gone());
-
-interface Framed extends AsyncDisposable {
-  readonly fixture: TunnelFixture;
-  readonly proxy: FrameProxy;
-}
-
-/** A fixture whose client comes through a proxy that knows frames. */
-async function framed(session = {}): Promise<Framed> {
-  let proxy: FrameProxy | undefined;
-  const server = (): string => `ws://127.0.0.1:${proxy?.port}/`;
-  const fixture = await TunnelFixture.prepare({ server: { session }, client: { server, session } });
-  proxy = await FrameProxy.start(fixture.server.address?.port ?? 0);
-  const opened = proxy;
-  await fixture.client.start();
-  await until(() => fixture.client.stats().session?.link.rttMs !== undefined, "the session is proven");
-  const close = async (): Promise<void> => {
-    await fixture[Symbol.asyncDispose]();
-    await opened[Symbol.asyncDispose]();
-  };
-  return { fixture, proxy, [Symbol.asyncDispose]: close };
-}
 
 /** Who sends a frame when the client listens, or the server does. */
 function directionOf(sender: "listening" | "dialing", mode: Mode): Direction {
