@@ -31,7 +31,7 @@ export function summary(soak: Soak, { seed }: Settings, wasInterrupted: boolean)
   const stall = ledger.longestStall;
   const verdict =
     failed === 0
-      ? "PASSED. No wrong byte, no hang, no reset without a reason."
+      ? `${wasInterrupted ? "Interrupted; until then" : "PASSED:"} no wrong byte, no hang, no reset without a reason.`
       : `FAILED: ${failed} ${failed === 1 ? "thing" : "things"} went wrong.`;
   return [
     `\nSoak of ${lived}, seed ${seed}${wasInterrupted ? ", interrupted" : ""}\n`,

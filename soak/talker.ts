@@ -123,7 +123,8 @@ export class Talker {
     while (!script.echoes && this.said < script.bytes) {
       const length = Math.min(random.between(...script.piece), script.bytes - this.said);
       await this.#say(length);
-      if (script.inTurns) await this.#until(() => this.heard >= this.said);
+      // After the end of the other side nothing comes any more; going on shows whether the rest still has somewhere to go.
+      if (script.inTurns) await this.#until(() => this.heard >= this.said || this.hasHeardEnd);
       if (script.gapMs !== undefined) await this.#rest(random.between(...script.gapMs));
       if (rests && this.said * 2 >= script.bytes) {
         rests = false;
