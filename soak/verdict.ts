@@ -77,7 +77,11 @@ function reasonOf(
   if (play.target === "closed") return "its target refused it";
   if (play.target === "rude" || play.target === "deaf") return "its target reset it";
   if (evidence.visitorBereft || evidence.hostBereft) return "a process was killed";
-  const waitedInVain =
-    host === undefined && overAt - startedAt > IN_VAIN_MS && evidence.troubledMs > (overAt - startedAt) / 2;
-  return waitedInVain ? "it waited in vain for the WebSocket" : undefined;
+  const lifeMs = overAt - startedAt;
+  // It was never served, as far as its visitor can tell.
+  const waitedInVain = visitor.heard === 0 && lifeMs > IN_VAIN_MS && evidence.troubledMs > lifeMs / 2;
+  if (!waitedInVain) return undefined;
+  return evidence.code === "visitor_wait_timeout"
+    ? "it waited in vain for the WebSocket"
+    : "no answer to its open within 20 s, on a dead link";
 }
