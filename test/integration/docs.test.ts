@@ -22,6 +22,7 @@ const DOCUMENTS = [
   "packages/*/*/README.md",
   "examples/*/README.md",
   "bench/*.md",
+  "soak/*.md",
 ]
   .flatMap((pattern) => globSync(pattern, { cwd: ROOT }))
   .filter((path) => !path.includes("node_modules"));

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { ChaosPlan } from "./chaos-plan.ts";
+import type { ChaosLog } from "./chaos-events.ts";
+import { ChaosPlan, type ChaosStep } from "./chaos-plan.ts";
 import { ChaosProxy } from "./chaos-proxy.ts";
 import { type Address, type Command, parseCommandLine, USAGE } from "./command-line.ts";
 import type { Faults } from "./fault.ts";
@@ -32,14 +33,20 @@ export async function run(
   }
   const { listen, target, seed, forMs } = command;
   let proxy: ChaosProxy;
+  let narrator: Narrator | undefined;
+  const log: ChaosLog = {
+    debug: (fields) => {
+      if ("step" in fields) narrator?.step(fields.step as ChaosStep);
+    },
+  };
   try {
-    proxy = await ChaosProxy.start({ ...listen, target, seed });
+    proxy = await ChaosProxy.start({ ...listen, target, seed, log });
   } catch (error) {
     stderr.write(`chaos: ${messageOf(error)}\n`);
     return 69;
   }
   stdout.write(`chaos proxy listening on ${addressText(proxy)}, to ${addressText(target)}, seed ${seed}\n`);
-  const narrator = new Narrator(proxy, (text) => stdout.write(text));
+  narrator = new Narrator(proxy, (text) => stdout.write(text));
   const enough = forMs === undefined ? signal : AbortSignal.any([signal, AbortSignal.timeout(forMs)]);
   await harass(proxy, command, narrator, enough);
   const stats = proxy.stats();

@@ -1,5 +1,6 @@
 import type { ConnectionInfo } from "./chaos-connection.ts";
 import type { ChaosStats, Cut } from "./chaos-events.ts";
+import type { ChaosStep } from "./chaos-plan.ts";
 import type { ChaosProxy } from "./chaos-proxy.ts";
 import type { DirectionFault } from "./fault.ts";
 import { sizeText, timeText } from "./quantity.ts";
@@ -11,7 +12,7 @@ const REFUSALS_MS = 1_000;
 export class Narrator {
   readonly #write: (text: string) => void;
   readonly #startedAt = performance.now();
-  #faults = "";
+  #faults = "both ways: everything passes";
   #refusals = 0;
   #refusalsTimer: NodeJS.Timeout | undefined;
 
@@ -31,6 +32,14 @@ export class Narrator {
   say(text: string): void {
     const at = ((performance.now() - this.#startedAt) / 1000).toFixed(1);
     this.#write(`${at.padStart(8)} s  ${text}\n`);
+  }
+
+  /** A step of a plan begins. Only what tells of itself by nothing else. */
+  step(step: ChaosStep): void {
+    if (step.kind === "refuse") this.say(`new connections are refused for ${timeText(step.forMs)}`);
+    else if (step.kind === "cutAfter") {
+      this.say(`to be cut after ${sizeText(step.bytes)} more ${step.direction}`);
+    }
   }
 
   /** The last lines. */

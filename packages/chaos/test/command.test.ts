@@ -122,6 +122,7 @@ describe("the proxy as a command", () => {
     const visitor = chaos.visit();
     await visitor.closed;
     await chaos.visit().closed;
+    await chaos.told(/new connections are refused for 60 s\n/);
     expect(await chaos.end()).toBe(0);
     expect(chaos.text).toMatch(/1 refused\n/);
   });
