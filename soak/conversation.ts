@@ -3,7 +3,7 @@ import type { Random } from "@culvert/chaos";
 import type { Play } from "./script.ts";
 import { Talker } from "./talker.ts";
 import { Tape } from "./tape.ts";
-import type { Mode, TunnelClient } from "./tunnel-client.ts";
+import type { Carrier, Mode } from "./tunnel-client.ts";
 
 /** "CVSK", the number of the connection, and that number turned over. */
 export const HEADER_BYTES = 12;
@@ -26,7 +26,7 @@ function headerOf(id: number): Buffer {
 export interface ConversationOptions {
   readonly id: number;
   readonly play: Play;
-  readonly client: TunnelClient;
+  readonly client: Carrier;
   readonly mode: Mode;
   readonly port: number;
   readonly random: Random;
@@ -37,7 +37,7 @@ export interface ConversationOptions {
 export class Conversation {
   readonly id: number;
   readonly play: Play;
-  readonly client: TunnelClient;
+  readonly client: Carrier;
   readonly mode: Mode;
   readonly startedAt: number = performance.now();
   readonly visitor: Talker;

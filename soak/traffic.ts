@@ -5,7 +5,7 @@ import type { Ledger } from "./ledger.ts";
 import { drawPlay, type ShapeName } from "./shapes.ts";
 import type { Tape } from "./tape.ts";
 import type { Stranger } from "./targets.ts";
-import { MODES, type Mode, type TunnelClient } from "./tunnel-client.ts";
+import { type Carrier, MODES, type Mode, type TunnelClient } from "./tunnel-client.ts";
 import { judge, type Verdict } from "./verdict.ts";
 import { pause } from "./weather.ts";
 import type { Resident, World } from "./world.ts";
@@ -244,7 +244,7 @@ export class Traffic {
     this.#fail(`connection ${id}: ${text}`, client, about);
   }
 
-  #fail(text: string, client: TunnelClient, about: readonly string[] = []): void {
+  #fail(text: string, client: Carrier, about: readonly string[] = []): void {
     // What breaks now was broken by us.
     if (this.#isClosed) return;
     const recent = this.#journal.recent(`client ${client.name}`, `server ${this.#world.settings.name}`);
@@ -261,7 +261,7 @@ function brokenAt({ visitor, host, overAt }: Conversation): number {
 }
 
 /** Why this client had no session at that time, if it had none: its connections break then, and at no other time. */
-function lossAt({ losses }: TunnelClient, at: number): string | undefined {
+function lossAt({ losses }: Carrier, at: number): string | undefined {
   const found = losses.findLast(
     (loss) => loss.from <= at + EVIDENCE_MS && (loss.until ?? Infinity) >= at - EVIDENCE_MS,
   );

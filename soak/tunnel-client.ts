@@ -28,6 +28,9 @@ const EXPECTED_ENDS: readonly unknown[] = [
   "closed",
 ];
 
+/** Of a client, what must be known to judge the connections that it carries. */
+export type Carrier = Pick<TunnelClient, "name" | "troubles" | "losses" | "kills">;
+
 export interface TunnelClientOptions {
   readonly name: string;
   readonly serverPort: number;

@@ -62,7 +62,8 @@ function shortEnd(
 }
 
 function isWhole(end: Talker, other: Talker | undefined): boolean {
-  return end.hasHeardEnd && end.error === undefined && other?.hasEnded === true && !end.hasBrokenOff;
+  const hasHeardAll = end.hasHeardEnd && other?.hasEnded === true && end.heard === other.said;
+  return hasHeardAll && end.error === undefined && !end.hasBrokenOff;
 }
 
 function reasonOf(

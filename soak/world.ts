@@ -4,7 +4,7 @@ import type { Guard } from "./guard.ts";
 import type { Journal } from "./journal.ts";
 import type { WorldSettings } from "./settings.ts";
 import { Targets } from "./targets.ts";
-import { isExpectedEnd, MODES, type Mode, TunnelClient } from "./tunnel-client.ts";
+import { type Carrier, isExpectedEnd, MODES, type Mode, TunnelClient } from "./tunnel-client.ts";
 
 /** How often a server is started again when somebody has taken its port meanwhile. */
 const START_ATTEMPTS = 10;
@@ -68,7 +68,7 @@ export class World {
   }
 
   /** Was a process that holds sockets of this side of the mode killed since `from`? */
-  isBereft(client: TunnelClient, side: "visitor" | "host", mode: Mode, from: number): boolean {
+  isBereft(client: Carrier, side: "visitor" | "host", mode: Mode, from: number): boolean {
     const isClient = (side === "visitor") === (mode === "-L");
     return (isClient ? client.kills : this.serverKills).some((at) => at >= from);
   }
