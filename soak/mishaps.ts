@@ -9,6 +9,7 @@ type Mishap =
   | "freeze"
   | "freeze, found dead"
   | "server freeze"
+  | "server freeze, found dead"
   | "kill"
   | "stop"
   | "server kill"
@@ -40,7 +41,13 @@ export class Mishaps {
   #deal(): Mishap {
     const { mortal, isServerMortal } = this.#world.settings;
     if (this.#deck.length === 0) {
-      const deck: Mishap[] = ["freeze", "freeze", "freeze, found dead", "server freeze"];
+      const deck: Mishap[] = [
+        "freeze",
+        "freeze",
+        "freeze, found dead",
+        "server freeze",
+        "server freeze, found dead",
+      ];
       if (mortal.length > 0) deck.push("kill", "kill", "stop");
       if (isServerMortal) deck.push("server kill", "server stop");
       this.#deck = this.#random.shuffle(deck);
@@ -65,6 +72,8 @@ export class Mishaps {
       }
       case "server freeze":
         return this.#freeze(server, clients, random.between(...settings.forMs), signal);
+      case "server freeze, found dead":
+        return this.#freeze(server, clients, random.between(...settings.deadMs), signal);
       case "kill":
       case "stop": {
         const client = random.pick(mortal);
