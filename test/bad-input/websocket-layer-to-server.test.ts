@@ -1,12 +1,12 @@
 import type { Socket } from "node:net";
 import { Server } from "@culvert/server";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { encodeData, encodeNote, encodePing, FRAME } from "../../packages/protocol/src/frame.ts";
+import { encodeData, encodeNote, FRAME } from "../../packages/protocol/src/frame.ts";
 import { until } from "../support/deadline.ts";
+import { badBytes, fragments } from "./support/bad-bytes.ts";
 import { RawClient, upgraded } from "./support/raw-client.ts";
-import type { CloseCode } from "./support/raw-web-socket.ts";
 import { Siege } from "./support/siege.ts";
-import { closeBytes, frameBytes, OPCODE } from "./support/web-socket-bytes.ts";
+import { frameBytes, OPCODE } from "./support/web-socket-bytes.ts";
 
 const NOTHING = new Uint8Array(0);
 const BYTE = Uint8Array.of(1);
@@ -17,57 +17,7 @@ beforeAll(async () => {
 });
 afterAll(() => siege[Symbol.asyncDispose]());
 
-/** Each with the close code that it gets, wherever in the life of a transport it comes. */
-const BAD_BYTES: readonly (readonly [id: string, words: string, bytes: Buffer, code: CloseCode])[] = [
-  ["A12", "a frame without a mask", frameBytes(encodePing(1), { masked: false }), 1002],
-  ["A13", "opcode 3", frameBytes(NOTHING, { opcode: 3 }), 1002],
-  ["A13", "opcode 11", frameBytes(NOTHING, { opcode: 11 }), 1002],
-  ["A14", "a compressed frame (RSV1)", frameBytes(BYTE, { rsv: 0x40 }), 1002],
-  ["A14", "RSV2 and RSV3", frameBytes(BYTE, { rsv: 0x30 }), 1002],
-  ["A16", "text that is not UTF-8", frameBytes(Uint8Array.of(0xc3, 0x28), { opcode: OPCODE.text }), 1007],
-  ["A17", "a message of 131,073 bytes", frameBytes(new Uint8Array(131_073)), 1009],
-  [
-    "A17",
-    "a message of 131,073 bytes in two fragments",
-    Buffer.concat([
-      frameBytes(new Uint8Array(131_072), { fin: false }),
-      frameBytes(BYTE, { opcode: OPCODE.continuation }),
-    ]),
-    1009,
-  ],
-  ["A18, T31", "a length of 2^31, and nothing behind it", frameBytes(NOTHING, { length: 2n ** 31n }), 1009],
-  ["A18, T31", "a length of 2^53 + 1", frameBytes(NOTHING, { length: 2n ** 53n + 1n }), 1009],
-  ["A18, T31", "a length of 2^63", frameBytes(NOTHING, { length: 2n ** 63n }), 1009],
-  ["A18, T31", "a length of 2^64 - 1", frameBytes(NOTHING, { length: 2n ** 64n - 1n }), 1009],
-  ["A19", "a ping of 126 bytes", frameBytes(new Uint8Array(126), { opcode: OPCODE.ping }), 1002],
-  ["A19", "a ping in fragments", frameBytes(BYTE, { opcode: OPCODE.ping, fin: false }), 1002],
-  ["A20", "a continuation of nothing", frameBytes(BYTE, { opcode: OPCODE.continuation }), 1002],
-  [
-    "A20",
-    "a message within a message",
-    Buffer.concat([frameBytes(BYTE, { fin: false }), frameBytes(BYTE)]),
-    1002,
-  ],
-  [
-    "A21",
-    "17 fragments",
-    Buffer.concat([
-      frameBytes(NOTHING, { fin: false }),
-      ...Array.from({ length: 17 }, () => frameBytes(BYTE, { opcode: OPCODE.continuation, fin: false })),
-    ]),
-    1008,
-  ],
-  ["A22", "close code 1005", closeBytes(1005), 1002],
-  ["A22", "close code 999", closeBytes(999), 1002],
-  ["A22", "a close with half a code", closeBytes(BYTE), 1002],
-  ["A22", "a close with a reason that is not UTF-8", closeBytes(Uint8Array.of(3, 0xe8, 0xff)), 1007],
-  [
-    "A24",
-    "a message behind a close frame",
-    Buffer.concat([closeBytes(1000), frameBytes(encodePing(1))]),
-    1000,
-  ],
-];
+const BAD_BYTES = badBytes(true);
 
 describe("4.A: before HELLO", () => {
   test.each(BAD_BYTES)("%s %s", async (_id, _words, bytes, code) => {
@@ -145,10 +95,7 @@ describe("3.3: floods below the frames", () => {
   test("T32 1,000,000 empty fragments", async () => {
     await siege.witness.during(async () => {
       using client = await RawClient.open(siege.port);
-      const fragment = frameBytes(NOTHING, { opcode: OPCODE.continuation, fin: false });
-      const many = Buffer.concat(Array.from({ length: 10_000 }, () => fragment));
-      client.web.write(frameBytes(NOTHING, { fin: false }));
-      for (let n = 0; n < 100; n += 1) client.web.write(many);
+      for (let n = 0; n < 100; n += 1) client.web.write(fragments(true, NOTHING, 10_000));
       expect((await client.farewell()).close).toBe(1008);
       await goesOn(client, 0);
     });
