@@ -33,11 +33,25 @@ export default defineConfig({
         ssr: { resolve },
         test: {
           name: "integration",
-          include: ["test/{integration,bad-input,faults,fuzz}/**/*.test.ts"],
-          exclude: ["test/bad-input/command-line*.test.ts", "**/*.e2e.test.ts"],
+          include: ["test/{integration,bad-input,fuzz}/**/*.test.ts"],
+          exclude: ["test/bad-input/command-line*.test.ts"],
           testTimeout: 60_000,
           hookTimeout: 30_000,
           sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        // Faults that last: these wait more than they work, so two files share even a small machine.
+        resolve,
+        ssr: { resolve },
+        test: {
+          name: "faults",
+          include: ["test/faults/**/*.test.ts"],
+          exclude: ["**/*.e2e.test.ts"],
+          testTimeout: 60_000,
+          hookTimeout: 30_000,
+          maxWorkers: 2,
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -52,7 +66,7 @@ export default defineConfig({
           testTimeout: 600_000,
           hookTimeout: 120_000,
           fileParallelism: false,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],

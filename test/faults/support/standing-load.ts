@@ -3,10 +3,10 @@ import { expect } from "vitest";
 import { soon, until } from "../../support/deadline.ts";
 import { SeededBytes } from "../../support/seeded-bytes.ts";
 import { SeededSink } from "../../support/seeded-sink.ts";
-import { SeededSource } from "../../support/seeded-source.ts";
 import { Service } from "../../support/service.ts";
 import { MODES } from "../../support/tunnel-fixture.ts";
 import { WireEnd } from "../../support/wire-end.ts";
+import { PacedSource } from "./paced-source.ts";
 
 const QUESTION_BYTES = 64;
 const PAUSE_MS = 20;
@@ -17,15 +17,12 @@ export type Opener = (mode: Mode, connect: string) => Promise<Tunnel>;
 /** The two ends of one connection that carries bulk both ways, for as long as it is not stopped. */
 class Bulk {
   readonly ends: readonly [visitor: WireEnd, target: WireEnd];
-  readonly #ways: readonly { readonly source: SeededSource; readonly sink: SeededSink }[];
+  readonly #ways: readonly { readonly source: PacedSource; readonly sink: SeededSink }[];
 
   constructor(visitor: WireEnd, target: WireEnd, seed: number) {
     this.ends = [visitor, target];
     for (const end of this.ends) end.keepsNothing();
-    this.#ways = [
-      { source: new SeededSource(visitor.socket, seed), sink: new SeededSink(target.socket, seed) },
-      { source: new SeededSource(target.socket, seed + 1), sink: new SeededSink(visitor.socket, seed + 1) },
-    ];
+    this.#ways = [way(visitor, target, seed), way(target, visitor, seed + 1)];
   }
 
   /** Bytes that arrived, by direction. */
@@ -34,10 +31,9 @@ class Bulk {
   }
 
   async settle(patienceMs: number): Promise<void> {
-    for (const { source } of this.#ways) source.stop();
-    for (const { source, sink } of this.#ways) {
-      const whole = await soon(sink.whole, "the end of the bulk", patienceMs);
-      expect(whole).toBe(await source.done);
+    const sent = this.#ways.map(({ source }) => source.stop());
+    for (const [n, { sink }] of this.#ways.entries()) {
+      expect(await soon(sink.whole, "the end of the bulk", patienceMs)).toBe(sent[n]);
     }
     for (const end of this.ends) expect(await end.closed(patienceMs)).toBe("end");
   }
@@ -47,6 +43,11 @@ class Bulk {
     for (const end of this.ends) expect(RESET).toContain(await end.closed(patienceMs));
     for (const { sink } of this.#ways) await expect(sink.whole).rejects.toThrow();
   }
+}
+
+function way(from: WireEnd, to: WireEnd, seed: number): { source: PacedSource; sink: SeededSink } {
+  const sink = new SeededSink(to.socket, seed);
+  return { sink, source: new PacedSource(from.socket, seed, sink, to.socket) };
 }
 
 /** A visitor who asks 64 bytes, waits for them to come back, and asks the next 20 ms later. */

@@ -1,0 +1,47 @@
+import { afterEach, beforeEach, expect, it } from "vitest";
+import { until } from "../support/deadline.ts";
+import { OpenHandles } from "../support/open-handles.ts";
+import { TunnelFixture } from "../support/tunnel-fixture.ts";
+import { IS_FULL_LENGTH, patienceFor, SCALED_RETRY, SCALED_SESSION, scaled } from "./support/scale.ts";
+import { StandingLoad } from "./support/standing-load.ts";
+
+const LINE = { bytesPerSecond: 10_000_000 };
+/** Some proxies let no connection live longer than this, however busy it is. */
+const MAX_AGE_MS = 60_000;
+const TIMES = IS_FULL_LENGTH ? 10 : 3;
+
+let handles: OpenHandles;
+beforeEach(() => {
+  handles = new OpenHandles();
+});
+afterEach(() => handles.gone());
+
+it("a proxy that ends each connection at a certain age costs a resume each time, and nothing else", {
+  timeout: (TIMES + 1) * patienceFor(MAX_AGE_MS),
+}, async () => {
+  const session = SCALED_SESSION;
+  await using fixture = await TunnelFixture.start({
+    seed: 13,
+    server: { session },
+    client: { session, retry: SCALED_RETRY },
+  });
+  const { proxy } = fixture;
+  proxy.set({ up: LINE, down: LINE });
+  await using load = await StandingLoad.start((mode, connect) => fixture.open(mode, connect), 13);
+  const timers = new Set<NodeJS.Timeout>();
+  const age = ({ id }: { readonly id: number }): void => {
+    timers.add(setTimeout(() => proxy.cut({ how: "fin", which: id }), scaled(MAX_AGE_MS)));
+  };
+  proxy.on("open", age);
+  for (const connection of proxy.connections) age(connection);
+  for (let times = 1; times <= TIMES; times += 1) {
+    await until(() => fixture.resumes >= times, `resume ${times}`, patienceFor(MAX_AGE_MS));
+    await load.moves();
+  }
+  proxy.off("open", age);
+  for (const timer of timers) clearTimeout(timer);
+  await load.settle();
+  expect(fixture.resumes).toBe(TIMES);
+  expect(fixture.client.stats()).toMatchObject({ dials: TIMES + 1, sessions: 1 });
+  await fixture.quiet();
+});
