@@ -1,3 +1,4 @@
+import { ChaosProxy } from "@culvert/chaos";
 import { Client, type ClientOptions } from "@culvert/client";
 import { Server } from "@culvert/server";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -34,6 +35,8 @@ afterAll(() => handles.gone());
 
 interface Rig extends AsyncDisposable {
   readonly proxy: ReverseProxy;
+  /** Between the proxy and the server. */
+  readonly wire: ChaosProxy;
   readonly server: Server;
   readonly client: Client;
   readonly states: StateWatch;
@@ -47,7 +50,9 @@ async function rig(kind: ReverseProxyKind, session: ClientOptions["session"] = {
   const service = await Service.echo();
   const server = new Server({ port: 0, path: "/tunnel", token, drainMs: 0, session });
   await server.start();
-  const proxy = await ReverseProxy.start(kind, server.address?.port ?? 0);
+  const target = { host: "127.0.0.1", port: server.address?.port ?? 0 };
+  const wire = await ChaosProxy.start({ target });
+  const proxy = await ReverseProxy.start(kind, wire.port);
   const log = new LogRecorder();
   const client = new Client({
     server: `ws://127.0.0.1:${proxy.port}/tunnel`,
@@ -62,10 +67,11 @@ async function rig(kind: ReverseProxyKind, session: ClientOptions["session"] = {
   const close = async (): Promise<void> => {
     await client.close();
     await proxy[Symbol.asyncDispose]();
+    await wire.close();
     await server.close();
     await service[Symbol.asyncDispose]();
   };
-  return { proxy, server, client, states, log, service, [Symbol.asyncDispose]: close };
+  return { proxy, wire, server, client, states, log, service, [Symbol.asyncDispose]: close };
 }
 
 describe.concurrent.each(REVERSE_PROXIES)("behind %s", (kind) => {
@@ -117,22 +123,50 @@ describe.concurrent.each(REVERSE_PROXIES)("behind %s", (kind) => {
     expect(client.stats().sessions).toBe(1);
   });
 
+  it("a server that it cannot reach for a while has the same session afterwards", {
+    timeout: 120_000,
+  }, async (context) => {
+    need(context, kind);
+    await using behind = await rig(kind);
+    const { client, wire, states, log } = behind;
+    const visitors = await Promise.all(client.tunnels.map(({ address }) => WireEnd.connect(address)));
+    for (const visitor of visitors) expect(await visitor.ask("before")).toBe("before");
+    wire.refuse();
+    wire.cut({ how: "rst" });
+    const failures = (): number => log.find({ message: "no connection to the server" }).length;
+    await until(() => failures() >= 2, "two dials have failed", 60_000);
+    for (const { socket } of visitors) socket.write("meanwhile, ");
+    wire.refuse(false);
+    await until(() => client.state === "open", "it is back", 60_000);
+    expect(states.path).toEqual(["connecting", "open", "detached", "open"]);
+    for (const visitor of visitors) {
+      visitor.socket.end("after");
+      expect(await visitor.closed()).toBe("end");
+      expect(visitor.text).toBe("beforemeanwhile, after");
+    }
+    expect(client.stats().sessions).toBe(1);
+    for (const { reason } of log.find({ message: "no connection to the server" })) {
+      expect(String(reason)).toMatch(/50[23]/);
+    }
+  });
+
   it("its 502 and 503 while the server is away are answers to come back for", {
     timeout: 120_000,
   }, async (context) => {
     need(context, kind);
     await using behind = await rig(kind);
-    const { client, server, states, log } = behind;
+    const { client, server, wire, states, log } = behind;
     const addresses = client.tunnels.map(({ address }) => address);
-    const port = server.address?.port ?? 0;
     await server.close();
+    // Nobody listens where the proxy dials.
+    await wire.close();
     const failures = (): string[] =>
       log.find({ message: "no connection to the server" }).map(({ reason }) => String(reason));
     await until(() => failures().length >= 3, "three dials have failed", 60_000);
     const status = kind === "nginx" ? "502" : "503";
     for (const reason of failures()) expect(reason).toContain(status);
     expect(client.state).toBe("connecting");
-    await using again = new Server({ port, path: "/tunnel", token, drainMs: 0 });
+    await using again = new Server({ port: wire.port, path: "/tunnel", token, drainMs: 0 });
     await again.start();
     await until(() => states.path.filter((state) => state === "open").length === 2, "it is back", 60_000);
     await until(() => client.tunnels.every(({ state }) => state === "ready"), "the tunnels are back");
