@@ -7,6 +7,9 @@ const LOOK_MS = 500;
 /** The first mark that counts is made when a process is two minutes old, nearly: by then it has grown to its size. */
 const GROWN_MS = 115_000;
 
+/** So old a process has its modules loaded. */
+const BEGUN_MS = 1_000;
+
 interface Mark {
   readonly at: number;
   readonly rssBytes: number;
@@ -15,15 +18,14 @@ interface Mark {
 /** What was seen of one life of a process. */
 export class Life {
   readonly process: CulvertProcess;
-  readonly start: ProcessFigures | undefined;
+  /** As soon as it had begun; undefined: it was gone before. */
+  start: ProcessFigures | undefined;
   last: ProcessFigures | undefined;
   readonly marks: Mark[] = [];
   readonly #recent: Mark[] = [];
 
   constructor(process: CulvertProcess) {
     this.process = process;
-    this.start = process.figures;
-    this.last = this.start;
   }
 
   get ageMs(): number {
@@ -34,6 +36,7 @@ export class Life {
     const figures = this.process.figures;
     if (figures === undefined) return;
     this.last = figures;
+    if (this.ageMs > BEGUN_MS) this.start ??= figures;
     const at = performance.now();
     this.#recent.push({ at, rssBytes: figures.rssBytes });
     while (this.#recent[0]!.at < at - WINDOW_MS) this.#recent.shift();
@@ -72,9 +75,8 @@ export class Census {
   constructor(worlds: readonly World[]) {
     this.#worlds = worlds;
     this.#look();
-    for (const { process, start } of this.lives) {
-      this.#idleDescriptors.set(process.name, start?.descriptors ?? 0);
-    }
+    for (const { process, last } of this.lives)
+      this.#idleDescriptors.set(process.name, last?.descriptors ?? 0);
     this.#timer = setInterval(() => this.#look(), LOOK_MS);
   }
 

@@ -29,6 +29,8 @@ export class CulvertProcess {
   /** When it was killed, or told to stop, by us (`performance.now()`). */
   killedAt: number | undefined;
   stoppedAt: number | undefined;
+  /** How we ended it in the middle of the soak, if we did. */
+  endedEarly: "killed" | "stopped" | undefined;
   isRunning = true;
   isFrozen = false;
   readonly #child: ChildProcess;

@@ -71,10 +71,11 @@ export function summary(soak: Soak, { seed }: Settings, wasInterrupted: boolean)
 
 function memory(soak: Soak): string {
   const rows = [["", "start", "grown", "peak", "end", "growth", "fds start", "fds end"]];
-  for (const life of soak.census?.lives ?? []) {
-    const { process, start, grown, final, last, growth, marks } = life;
-    // Lives too short to have been seen in a calm say nothing.
-    if (marks.length === 0 && !process.isRunning && process.killedAt !== undefined) continue;
+  const lives = soak.census?.lives ?? [];
+  const told = lives.filter(
+    ({ process, growth }) => process.endedEarly === undefined || growth !== undefined,
+  );
+  for (const { process, start, grown, final, last, growth } of told) {
     const mib = (bytes: number | undefined): string => (bytes === undefined ? "-" : mibText(bytes));
     rows.push([
       `${process.name} (${process.pid})`,
@@ -84,8 +85,12 @@ function memory(soak: Soak): string {
       mib(final?.rssBytes ?? last?.rssBytes),
       growth === undefined ? "too young" : `${growth > 0 ? "+" : ""}${(growth * 100).toFixed(1)} %`,
       String(soak.census?.idleDescriptors(process.name) ?? "-"),
-      String(last?.descriptors ?? "-"),
+      // One that was killed had connections.
+      process.endedEarly === undefined ? String(last?.descriptors ?? "-") : process.endedEarly,
     ]);
   }
-  return table(rows);
+  const others = lives.filter((life) => !told.includes(life));
+  if (others.length === 0) return table(rows);
+  const most = Math.max(...others.map(({ last }) => last?.peakRssBytes ?? 0));
+  return `${table(rows)}  and ${others.length} shorter lives, at most ${mibText(most)}\n`;
 }

@@ -100,6 +100,7 @@ export class TunnelClient {
   /** Ends this life and, after `pauseMs`, begins the next one. */
   async liveAgain(end: "kill" | "stop", pauseMs: number): Promise<void> {
     const former = this.process;
+    former.endedEarly = end === "kill" ? "killed" : "stopped";
     if (end === "kill") {
       this.lost("the client was killed");
       this.kills.push(performance.now());
@@ -146,7 +147,7 @@ export class TunnelClient {
       if (!EXPECTED_ENDS.includes(code)) {
         this.#options.journal.fail(`a session of client ${this.name} was over: ${code}`, from.tail);
       }
-      this.lost(whyOf(code, line.reason));
+      this.lost(whyOf(code));
     }
   }
 
@@ -168,11 +169,13 @@ export function isExpectedEnd(code: unknown): boolean {
   return EXPECTED_ENDS.includes(code);
 }
 
-function whyOf(code: unknown, reason: unknown): string {
+function whyOf(code: unknown): string {
   if (code === "session_expired") return "its session outlived the grace";
   if (code === "shutting_down") return "the server was stopped";
   if (code === "closed") return "the client was stopped";
-  return `its session was lost: ${String(reason).replace(/^.*: /, "")}`;
+  return code === "session_lost"
+    ? "the server had lost its session"
+    : `its session was over: ${String(code)}`;
 }
 
 function portOf(endpoint: unknown): number {

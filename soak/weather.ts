@@ -34,6 +34,7 @@ export class Weather {
   readonly #journal: Journal;
   readonly #random: Random;
   #deck: Fault[] = [];
+  #isFirstDeck = true;
 
   constructor(client: TunnelClient, settings: WorldSettings, journal: Journal, seed: number) {
     this.#client = client;
@@ -64,6 +65,9 @@ export class Weather {
       const once: readonly Fault[] =
         this.#settings.beyondGraceMs === undefined ? [] : ["out for longer than the grace"];
       this.#deck = this.#random.shuffle([...DECK, ...once]);
+      // The worst for memory comes first: what a process keeps from it belongs to its size, not to its growth.
+      if (this.#isFirstDeck) this.#deck.push("dead");
+      this.#isFirstDeck = false;
     }
     return this.#deck.pop()!;
   }

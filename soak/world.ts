@@ -76,6 +76,7 @@ export class World {
   /** Ends the server's life and, after `pauseMs`, begins the next one. */
   async liveAgain(end: "kill" | "stop", pauseMs: number): Promise<void> {
     const former = this.server;
+    former.endedEarly = end === "kill" ? "killed" : "stopped";
     for (const { client } of this.residents) {
       client.lost(end === "kill" ? "the server was killed" : "the server was stopped");
     }
