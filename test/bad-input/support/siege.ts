@@ -14,7 +14,7 @@ export class Siege implements AsyncDisposable {
   }
 
   static async start(options: ServerOptions = {}): Promise<Siege> {
-    const server = new Server({ port: 0, drainMs: 0, ...options });
+    const server = new Server({ port: 0, drainMs: 0, maxUpgradesPerSecond: 1_000_000, ...options });
     await server.start();
     return new Siege(server, await Witness.start(urlOf(server)));
   }
