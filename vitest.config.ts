@@ -15,6 +15,7 @@ export default defineConfig({
           name: "unit",
           include: ["packages/*/test/**/*.test.ts"],
           exclude: ["**/node_modules/**", "**/*.sim.test.ts"],
+          testTimeout: 30_000, // no test is about speed, and the machine may be busy
           sequence: { groupOrder: 0 },
         },
       },
