@@ -96,6 +96,7 @@ export class ServerFuzz implements Fuzz {
     this.#witness.send(encodeData(1, this.#said, Uint8Array.of(1)));
     this.#said += 1;
     await this.#witness.answers();
+    this.#witness.acknowledge();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,5 +1,5 @@
 import { codeOfWire, decodeHandshake, type ErrorCode } from "@culvert/protocol";
-import { encodePing, FRAME, isSequenced } from "../../../packages/protocol/src/frame.ts";
+import { encodeAck, encodePing, FRAME, isSequenced } from "../../../packages/protocol/src/frame.ts";
 import { soon } from "../../support/deadline.ts";
 import type { CloseCode, RawWebSocket } from "./raw-web-socket.ts";
 
@@ -43,6 +43,11 @@ export class RawPeer implements Disposable {
       const pong = await this.frame(FRAME.pong);
       if (pong.readUInt32BE(1) === tokens) return;
     }
+  }
+
+  /** Acknowledges what came: who never does is given up as stalled. */
+  acknowledge(): void {
+    this.send(encodeAck(this.received));
   }
 
   /** Waits for the end of this transport: the code that was said, and the close code. */
