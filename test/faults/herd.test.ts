@@ -9,7 +9,7 @@ import { Service } from "../support/service.ts";
 import { WireEnd } from "../support/wire-end.ts";
 import { IS_FULL_LENGTH } from "./support/scale.ts";
 
-const CLIENTS = IS_FULL_LENGTH ? 2000 : 200;
+const CLIENTS = IS_FULL_LENGTH ? 1000 : 200;
 const BIN_MS = 100;
 
 let handles: OpenHandles;

@@ -15,7 +15,7 @@ const NARROW = { bytesPerSecond: 32_000 };
 const FAR = { bytesPerSecond: 5_000_000, delayMs: 200, jitterMs: 100 };
 /** Long enough to fill what is between, both ways. */
 const NARROW_BYTES = IS_FULL_LENGTH ? 4_000_000 : 120_000;
-const FAR_BYTES = IS_FULL_LENGTH ? 400_000_000 : 3_000_000;
+const FAR_BYTES = IS_FULL_LENGTH ? 60_000_000 : 3_000_000;
 /** Shorter than what is taken for death. */
 const NOTHING_MS = IS_FULL_LENGTH ? 15_000 : 2000;
 const PATIENCE_MS = IS_FULL_LENGTH ? 400_000 : 60_000;
