@@ -100,4 +100,15 @@ describe("4.A: the upgrade request", () => {
     expect(answer.body).not.toContain(TOKEN);
     expect(guarded.sessions()).toEqual([]);
   });
+
+  test("T30 a request head, byte after byte: answered with 408 at the deadline, which does not move", async () => {
+    const socket = connect(siege.port, "127.0.0.1");
+    socket.on("error", () => undefined);
+    const bytes = request("GET /", [...upgradeHeaders(), `A: ${"b".repeat(5000)}`])[Symbol.iterator]();
+    const timer = setInterval(() => socket.write(bytes.next().value ?? ""), 20);
+    const [answer] = (await soon(once(socket, "data"), "an answer")) as [Buffer];
+    expect(answer.toString()).toMatch(/^HTTP\/1\.1 408 /);
+    await soon(once(socket, "close"), "the connection is closed");
+    clearInterval(timer);
+  });
 });

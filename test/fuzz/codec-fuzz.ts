@@ -77,9 +77,21 @@ function checkHandshake(message: Uint8Array): void {
     if (first.code === "bad_handshake" || first.code === "version_unsupported") return;
     throw new Error(`a handshake is refused with ${first.code}`);
   }
+  checkBounds(JSON.parse(new TextDecoder().decode(message.subarray(1))), 1);
   const again = decodeHandshake(encodeHandshake(first.value));
   if (!isDeepStrictEqual(again, first.value)) {
     throw new Error(`${JSON.stringify(first.value)} is written as ${JSON.stringify(again)}`);
+  }
+}
+
+/** Section 4.1 of docs/protocol.md, looked at once more in what was taken. */
+function checkBounds(value: unknown, depth: number): void {
+  if (typeof value !== "object" || value === null) return;
+  if (depth > 8) throw new Error("a handshake of that depth is taken");
+  for (const [key, item] of Object.entries(value)) {
+    if (key === "__proto__" || key === "constructor" || key === "prototype")
+      throw new Error(`${key} is taken`);
+    checkBounds(item, depth + 1);
   }
 }
 

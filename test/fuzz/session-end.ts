@@ -1,5 +1,6 @@
 import type { Random } from "../../packages/chaos/src/random.ts";
 import { CulvertError, ERRORS, type ErrorCode } from "../../packages/protocol/src/errors.ts";
+import type { SessionLimits } from "../../packages/protocol/src/limits.ts";
 import { Session } from "../../packages/protocol/src/session.ts";
 import type { SessionEvent } from "../../packages/protocol/src/session-event.ts";
 import { resolveSessionOptions } from "../../packages/protocol/src/session-options.ts";
@@ -7,7 +8,7 @@ import type { IncomingStream, Stream, StreamHandler } from "../../packages/proto
 
 /** So small that every bound is met again and again. */
 const OPTIONS = resolveSessionOptions({
-  maxStreams: 6,
+  maxStreams: 4,
   maxPendingOpens: 3,
   maxTunnels: 3,
   initialWindowBytes: 64,
@@ -26,6 +27,14 @@ const OPTIONS = resolveSessionOptions({
   silenceMs: 250,
   stallMs: 300,
 });
+/** Of an end that keeps to nothing: each limit is met, and broken, sooner or later. */
+export const GREEDY: SessionLimits = {
+  maxStreams: 100,
+  maxPendingOpens: 100,
+  maxTunnels: 100,
+  initialWindowBytes: 2 ** 20,
+  replayLimitBytes: 2 ** 20,
+};
 /** More than any state can have to say at once. */
 const MOST_FRAMES = 10_000;
 const MOST_DEADLINES = 1000;
@@ -35,6 +44,7 @@ const FIRST_VIOLATION = 64;
 /** A stream, and what its owner has heard of it and not taken. */
 interface Held {
   readonly stream: Stream;
+  readonly isPeers: boolean;
   bytes: number;
 }
 
@@ -45,6 +55,7 @@ export class SessionEnd {
   endedBy: { readonly code: ErrorCode; readonly by: "local" | "peer" } | undefined;
   transport = 0;
   readonly #random: Random;
+  readonly #isGreedy: boolean;
   readonly #streams = new Set<Held>();
   readonly #incoming = new Set<IncomingStream>();
   /** Tunnels of the peer, and of ours. */
@@ -52,12 +63,12 @@ export class SessionEnd {
   readonly #asked = new Set<number>();
   #now = 0;
 
-  constructor(role: "client" | "server", random: Random) {
+  /** @param peerLimits What it believes that it may: for a greedy one more than the other end has said. */
+  constructor(role: "client" | "server", random: Random, peerLimits: SessionLimits = OPTIONS) {
     this.#random = random;
-    this.session = new Session(
-      { role, options: OPTIONS, peerLimits: OPTIONS, random: () => random.fraction() },
-      0,
-    );
+    this.#isGreedy = peerLimits === GREEDY;
+    const draw = (): number => random.fraction();
+    this.session = new Session({ role, options: OPTIONS, peerLimits, random: draw }, 0);
   }
 
   attach(transport: number, peerReceived: number, now: number): void {
@@ -105,11 +116,13 @@ export class SessionEnd {
   act(): void {
     const { session } = this;
     const random = this.#random;
+    if (this.#isGreedy && random.between(0, 1) === 0) {
+      this.#grab();
+      return;
+    }
     switch (random.between(0, 11)) {
       case 0:
-        this.#allowed(() =>
-          this.#hold((handler) => session.open({ kind: "tcp", target: "tcp://a:1" }, handler, this.#now)),
-        );
+        this.#open();
         return;
       case 1:
         this.#allowed(() => void this.#asked.add(session.requestTunnel("tcp://a:0", "web")));
@@ -146,6 +159,10 @@ export class SessionEnd {
     most("the windows", windowBytes, OPTIONS.receiveBudgetBytes);
     // Both ends may have as many, and the own ones that wait for their turn.
     most("the streams", this.session.streams, 3 * OPTIONS.maxStreams);
+    const pending = this.#incoming.size;
+    most("the opens without an answer", pending, OPTIONS.maxPendingOpens);
+    const accepted = [...this.#streams].filter(({ isPeers }) => isPeers).length;
+    most("the streams of the peer", accepted + pending, OPTIONS.maxStreams);
     let held = 0;
     for (const { bytes } of this.#streams) held += bytes;
     most(
@@ -171,6 +188,20 @@ export class SessionEnd {
     ) {
       throw new Error("something is left behind the end");
     }
+  }
+
+  #open(): void {
+    const { session } = this;
+    this.#allowed(() =>
+      this.#hold(false, (handler) => session.open({ kind: "tcp", target: "tcp://a:1" }, handler, this.#now)),
+    );
+  }
+
+  /** More streams, more tunnels and more data than the other end has room for. */
+  #grab(): void {
+    for (let n = this.#random.between(1, 3); n > 0; n -= 1) this.#open();
+    this.#allowed(() => void this.#asked.add(this.session.requestTunnel("tcp://a:0", "")));
+    for (const { stream } of this.#streams) stream.write(new Uint8Array(2048));
   }
 
   #use(held: Held): void {
@@ -200,11 +231,11 @@ export class SessionEnd {
     for (const incoming of this.#incoming) {
       this.#incoming.delete(incoming);
       if (this.#random.between(0, 3) === 0) incoming.refuse("forbidden");
-      else this.#hold((handler) => incoming.accept(handler));
+      else this.#hold(true, (handler) => incoming.accept(handler));
     }
   }
 
-  #hold(make: (handler: StreamHandler) => Stream): void {
+  #hold(isPeers: boolean, make: (handler: StreamHandler) => Stream): void {
     let held: Held | undefined;
     let early = 0;
     const over = (): void => {
@@ -225,7 +256,7 @@ export class SessionEnd {
       onWritable: meddle,
       onFinished: over,
     });
-    held = { stream, bytes: early };
+    held = { stream, isPeers, bytes: early };
     this.#streams.add(held);
   }
 
@@ -242,9 +273,14 @@ export class SessionEnd {
     for (const event of this.session.takeEvents()) this.#heard(event);
   }
 
+  #offered(incoming: IncomingStream): void {
+    this.#incoming.add(incoming);
+    incoming.onCancelled = () => void this.#incoming.delete(incoming);
+  }
+
   #heard(event: SessionEvent): void {
     if (this.endedBy !== undefined) throw new Error(`${event.type} after the end`);
-    if (event.type === "stream") this.#incoming.add(event.incoming);
+    if (event.type === "stream") this.#offered(event.incoming);
     else if (event.type === "tunnelOpen") this.#tunnels.add(event.tunnelId);
     else if (event.type === "tunnelClosed") this.#asked.delete(event.tunnelId);
     else if (event.type === "ended") this.endedBy = { code: event.error.code, by: event.by };

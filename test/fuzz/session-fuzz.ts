@@ -3,7 +3,7 @@ import { encodePing, FRAME } from "../../packages/protocol/src/frame.ts";
 import { keep, type Seeds } from "./corpus.ts";
 import type { Fuzz } from "./fuzz.ts";
 import { mutated } from "./mutation.ts";
-import { SessionEnd } from "./session-end.ts";
+import { GREEDY, SessionEnd } from "./session-end.ts";
 
 /** In how many of a hundred messages somebody meddles, in one round. */
 const RATES = [0, 1, 5, 30] as const;
@@ -12,7 +12,7 @@ const MOST_RECORDED = 200;
 const STEP_MS = 40;
 
 /**
- * A session under a fake clock, with an honest end behind a wire that loses, repeats, reorders and changes messages, and
+ * A session under a fake clock, with an end that is honest, or greedy, behind a wire that loses, repeats, reorders and changes messages, and
  * says things of its own: it ends with a code, or it goes on; it keeps its bounds; and nothing is thrown.
  */
 export class SessionFuzz implements Fuzz {
@@ -43,9 +43,9 @@ export class SessionFuzz implements Fuzz {
 class SessionRound {
   readonly #random: Random;
   readonly #subject: SessionEnd;
-  readonly #honest: SessionEnd;
+  readonly #other: SessionEnd;
   readonly #rate: number;
-  /** What the honest end has said so far, and messages of elsewhere. */
+  /** What the other end has said so far, and messages of elsewhere. */
   readonly #recorded: Uint8Array[];
   /** Held back, to arrive behind what was sent after it. */
   readonly #late: Uint8Array[] = [];
@@ -56,14 +56,15 @@ class SessionRound {
     this.#random = random;
     const isClient = random.between(0, 1) === 0;
     this.#subject = new SessionEnd(isClient ? "client" : "server", random);
-    this.#honest = new SessionEnd(isClient ? "server" : "client", random);
+    const isGreedy = random.between(0, 3) === 0;
+    this.#other = new SessionEnd(isClient ? "server" : "client", random, isGreedy ? GREEDY : undefined);
     this.#rate = random.pick(RATES);
     this.#recorded = Array.from({ length: 20 }, () => random.pick(frames));
   }
 
   play(): void {
     this.#subject.attach(1, 0, 0);
-    this.#honest.attach(1, 0, 0);
+    this.#other.attach(1, 0, 0);
     const steps = this.#random.between(5, MOST_STEPS);
     for (let step = 0; step < steps && this.#subject.endedBy === undefined; step += 1) {
       this.#step();
@@ -74,11 +75,11 @@ class SessionRound {
 
   #step(): void {
     const random = this.#random;
-    for (const end of [this.#subject, this.#honest]) {
+    for (const end of [this.#subject, this.#other]) {
       for (let n = random.between(0, 3); n > 0; n -= 1) end.act();
     }
-    for (const message of this.#subject.take(this.#now)) this.#honest.receive(message, this.#now);
-    for (const message of this.#honest.take(this.#now)) this.#carry(message);
+    for (const message of this.#subject.take(this.#now)) this.#other.receive(message, this.#now);
+    for (const message of this.#other.take(this.#now)) this.#carry(message);
     if (this.#chance()) this.#subject.receive(mutated(random, this.#recorded), this.#now);
     if (this.#chance()) this.#reattach();
     if (this.#chance() && random.between(0, 9) === 0)
@@ -88,7 +89,7 @@ class SessionRound {
       this.#subject.session.receive(this.#transport - 1, random.pick(this.#recorded), this.#now);
     this.#now += random.between(0, STEP_MS);
     this.#subject.advance(this.#now);
-    this.#honest.advance(this.#now);
+    this.#other.advance(this.#now);
     if (this.#subject.session.state === "detached" && random.between(0, 3) === 0) this.#reattach();
   }
 
@@ -114,13 +115,13 @@ class SessionRound {
 
   /** Both ends over a new transport; now and then with a number that is not true. */
   #reattach(): void {
-    if (this.#subject.session.state === "ended" || this.#honest.session.state === "ended") return;
+    if (this.#subject.session.state === "ended" || this.#other.session.state === "ended") return;
     this.#transport += 1;
-    for (const end of [this.#subject, this.#honest]) end.session.detach(this.#now);
-    const [ours, theirs] = [this.#subject.session.received, this.#honest.session.received];
+    for (const end of [this.#subject, this.#other]) end.session.detach(this.#now);
+    const [ours, theirs] = [this.#subject.session.received, this.#other.session.received];
     const said = this.#chance() ? theirs + this.#random.between(-3, 3) : theirs;
     this.#subject.attach(this.#transport, Math.max(0, said), this.#now);
-    this.#honest.attach(this.#transport, ours, this.#now);
+    this.#other.attach(this.#transport, ours, this.#now);
   }
 
   #chance(): boolean {
