@@ -81,8 +81,6 @@ function reasonOf(
   const lifeMs = overAt - startedAt;
   // It was never served, as far as its visitor can tell.
   const waitedInVain = visitor.heard === 0 && lifeMs > IN_VAIN_MS && evidence.troubledMs > lifeMs / 2;
-  if (!waitedInVain) return undefined;
-  return evidence.code === "visitor_wait_timeout"
-    ? "it waited in vain for the WebSocket"
-    : "no answer to its open within 20 s, on a dead link";
+  if (!waitedInVain || evidence.code !== "visitor_wait_timeout") return undefined;
+  return "it waited in vain for the WebSocket";
 }

@@ -40,6 +40,11 @@ export class Liveness {
     this.#suspectUntil = undefined;
   }
 
+  /** Has nothing come for longer than a living peer would be silent? */
+  isQuiet(now: number): boolean {
+    return now - this.#lastHeard > QUIET_PINGS * this.#options.pingIntervalMs;
+  }
+
   progress(now: number): void {
     this.#lastProgress = now;
   }
@@ -127,5 +132,7 @@ export interface LivenessOptions {
   readonly random: () => number;
 }
 
+/** Both ends ping: after one and a half intervals without a byte something is wrong. */
+const QUIET_PINGS = 1.5;
 const SUSPECT_MS = 5_000;
 const LATE_MS = 1_000;

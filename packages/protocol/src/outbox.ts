@@ -70,6 +70,11 @@ export class Outbox {
     return this.flight.bytes > 0;
   }
 
+  /** Did the peer say that it processed the frame with that number? */
+  isAcknowledged(sequence: number): boolean {
+    return sequence <= this.#replay.acked;
+  }
+
   // -- what is to leave
 
   control(frame: Uint8Array, onNumbered?: () => void): void {
@@ -171,6 +176,7 @@ export class Outbox {
     const frame = stream.openFrame;
     if (frame === undefined || !this.#fitsReserve(frame.length)) return undefined;
     this.#number(frame, now);
+    stream.openNumber = this.#cursor;
     streams.opened(stream, askedDeadline);
     return frame;
   }

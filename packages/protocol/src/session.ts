@@ -274,14 +274,23 @@ export class Session {
       }
       return;
     }
-    for (const stream of this.#streams.expiredAsked(this.#attachedClock(now) + ROUNDING_MS))
-      stream.giveUp("open_timeout");
+    this.#giveUpAsked(now);
     const failed = this.#liveness.check(now, this.#outbox.isInFlight);
     if (failed !== undefined) {
       this.detach(now);
       this.#events.push({ type: "transportFailed", code: failed });
     }
     this.#signal();
+  }
+
+  /** A link that died, and was not found dead yet, is not the peer's silence: its opens are answered after the resume. */
+  #giveUpAsked(now: number): void {
+    const clock = this.#attachedClock(now) + ROUNDING_MS;
+    for (const stream of this.#streams.expiredAsked(clock)) {
+      const mayBeLost = this.#liveness.isQuiet(now) || !this.#outbox.isAcknowledged(stream.openNumber);
+      if (!mayBeLost || stream.extensions >= MOST_EXTENSIONS) stream.giveUp("open_timeout");
+      else this.#streams.askAgain(stream, clock + this.#config.options.openTimeoutMs);
+    }
   }
 
   #attachedClock(now: number): number {
@@ -487,6 +496,8 @@ type RareFrame = Extract<
 >;
 
 const MAX_NOTES = 16;
+/** Of the time for an answer to an open, before it is given up whatever the link is like. */
+const MOST_EXTENSIONS = 2;
 /** The attached clock is a sum of differences: a deadline on it must not be missed by the last bit, again and again. */
 const ROUNDING_MS = 0.001;
 const NO_EVENTS: SessionEvent[] = [];

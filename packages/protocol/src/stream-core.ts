@@ -69,6 +69,10 @@ export class StreamCore implements Stream {
   deadline: number = Number.POSITIVE_INFINITY;
   /** The OPEN, until it leaves. */
   openFrame: Uint8Array | undefined;
+  /** The number of the OPEN, from then on. */
+  openNumber = 0;
+  /** How often its answer was waited for once more, because the link and not the peer may have been at fault. */
+  extensions = 0;
 
   readonly #host: StreamHost;
   #handler: StreamHandler | undefined;

@@ -128,6 +128,13 @@ export class StreamTable {
     return this.#asked.takeExpired(now);
   }
 
+  /** Waits for the peer's answer once more. */
+  askAgain(stream: StreamCore, deadline: number): void {
+    stream.extensions += 1;
+    stream.deadline = deadline;
+    this.#asked.push(stream);
+  }
+
   // -- what comes in
 
   /**

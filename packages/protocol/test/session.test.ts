@@ -158,6 +158,56 @@ describe("the memory of a message", () => {
   });
 });
 
+describe("an open that is not answered", () => {
+  test("because a dead transport swallowed it waits until that is found dead, and is answered after the resume", () => {
+    const lone = new LoneSession();
+    const { handler } = lone.open();
+    lone.takeMessages();
+    lone.advanceTo(25_000); // silent from the start: given up by then, at the defaults
+    expect(lone.session.state).toBe("detached");
+    expect(handler.heard()).toBe("");
+    lone.attach(0);
+    lone.give(encodeAccept(1));
+    expect(handler.heard()).toBe("accept");
+  });
+
+  test("because the link fell silent behind it, too", () => {
+    const lone = new LoneSession();
+    const { handler } = lone.open();
+    lone.takeMessages();
+    lone.give(encodeAck(1));
+    lone.advanceTo(24_999);
+    expect([lone.session.state, handler.heard()]).toEqual(["attached", ""]);
+  });
+
+  test("although the peer has it, and talks on, is given up in time", () => {
+    const lone = new LoneSession();
+    const { handler } = lone.open();
+    lone.takeMessages();
+    lone.give(encodeAck(1));
+    for (let now = 5000; now <= 20_000; now += 5000) {
+      lone.advanceTo(now - 1);
+      lone.give(encodePing(now));
+      lone.takeMessages();
+    }
+    expect(handler.heard()).toBe("");
+    lone.advanceTo(20_001);
+    expect(handler.heard()).toBe("reset open_timeout");
+  });
+
+  test("and not acknowledged either, is given up after three times the limit, whatever the link is like", () => {
+    const lone = new LoneSession({
+      options: { openTimeoutMs: 1000, stallMs: 1e6, silenceMs: 1e6, pingIntervalMs: 1e5 },
+    });
+    const { handler } = lone.open();
+    lone.takeMessages();
+    lone.advanceTo(2999);
+    expect(handler.heard()).toBe("");
+    lone.advanceTo(3001);
+    expect(handler.heard()).toBe("reset open_timeout");
+  });
+});
+
 describe("a resume", () => {
   function with5(): LoneSession {
     const lone = new LoneSession();
@@ -328,7 +378,7 @@ describe("time", () => {
     const answered = lone.open();
     const late = lone.open();
     lone.takeMessages();
-    lone.give(encodeAccept(1));
+    lone.give(encodeAccept(1), encodeAck(2));
     lone.advanceTo(99);
     expect(late.handler.heard()).toBe("");
     lone.advanceTo(100);
