@@ -53,23 +53,29 @@ afterAll(async () => {
 
 const memoryOf = (process: Forked): Promise<number> => process.ask<number>("memory");
 
-/** What the server holds when all sessions are over. */
+/** What the server holds when nobody is there any more. */
 async function settled(): Promise<number> {
-  await persistently("no session is left", async () => {
-    if ((await server.ask<number>("sessions")) > 0) throw new Error("there are sessions");
+  await persistently("nobody is left", async () => {
+    if ((await server.ask<number>("guests")) > 0) throw new Error("somebody is there");
   });
   return await memoryOf(server);
 }
 
-/** A session with stream 1 open and 3 forgotten, which does this and is gone. */
+/** A session with stream 1 open and 3 forgotten. */
+async function attacker(): Promise<Attacker> {
+  const one = new Attacker(await RawClient.open(field.port), field);
+  await one.open(1);
+  await one.open(3);
+  one.send(encodeReset(3, "closed"));
+  await one.client.frame(FRAME.reset);
+  return one;
+}
+
+/** One that does this and is gone. */
 async function session(act: (attacker: Attacker) => unknown): Promise<void> {
-  using client = await RawClient.open(field.port);
-  const attacker = new Attacker(client, field);
-  await attacker.open(1);
-  await attacker.open(3);
-  attacker.send(encodeReset(3, "closed"));
-  await client.frame(FRAME.reset);
-  await act(attacker);
+  const one = await attacker();
+  using client = one.client;
+  await act(one);
   client.send(encodeClose("closed"));
   await client.farewell();
 }
@@ -110,7 +116,7 @@ describe("4.A, 4.B: the memory of a server", () => {
   test.each(FLOODS)("%s %s", async (_id, _words, burst) => {
     const before = await settled();
     const { rssBytes } = figuresOf(server.pid);
-    using client = await RawClient.open(field.port);
+    using client = (await attacker()).client;
     client.web.socket.pause();
     for (let n = 0; n < 100; n += 1) {
       client.send(...burst);
@@ -154,7 +160,7 @@ describe("4.A, 4.B: the memory of a server", () => {
 });
 
 describe("4.A, 4.B: the memory of a client", () => {
-  test("violations, broken bytes and floods, again and again, leave nothing behind", async () => {
+  test("1,000 PINGs, a note and a violation, again and again, leave nothing behind", async () => {
     await using hostile = await HostileServer.start();
     const retry = { baseMs: 1, capMs: 2, resumableCapMs: 2 };
     await using client = Forked.start("../bad-input/support/besieged-process.ts", {

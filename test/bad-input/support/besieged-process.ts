@@ -24,5 +24,6 @@ answering({
     const { heapUsed, external } = process.memoryUsage();
     return heapUsed + external;
   },
-  sessions: () => server.stats().sessions,
+  /** Sessions, and connections that have not come to one. */
+  guests: () => server.stats().sessions + server.stats().handshaking,
 });
