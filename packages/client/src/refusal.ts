@@ -29,10 +29,13 @@ export function mustStayAway(code: ErrorCode): boolean {
 }
 
 /**
- * A dial was refused with this code; can only a person mend that? "No Culvert server here" is a wrong address when there
- * never was a session; later it is a gateway whose server is being replaced, and heals.
+ * What says that there is no Culvert server of this version at the address, as long as there never was a session. Later it
+ * is a gateway whose server is being replaced, or a byte that was changed on the way, and heals.
  */
+const WRONG_ADDRESS: ReadonlySet<ErrorCode> = new Set(["not_culvert", "bad_handshake"]);
+
+/** A dial was refused with this code; can only a person mend that? */
 export function isFinalRefusal(code: ErrorCode, hadSession: boolean): boolean {
-  if (code === "not_culvert" && hadSession) return false;
+  if (hadSession && WRONG_ADDRESS.has(code)) return false;
   return !ERRORS[code].retryable;
 }
