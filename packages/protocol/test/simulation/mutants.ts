@@ -94,8 +94,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: "src/stream-table.ts",
     edits: [
       {
-        find: "    this.#streams.delete(stream.id);\n    this.#waiting.delete(stream);",
-        replace: "    this.#streams.delete(stream.id);",
+        find: "    if (this.#streams.delete(stream.id)) stream.window.close();\n    this.#waiting.delete(stream);",
+        replace: "    if (this.#streams.delete(stream.id)) stream.window.close();",
       },
     ],
   },
@@ -128,9 +128,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: "src/session.ts",
     edits: [
       {
-        find: "    this.#outbox.ackClock.processed(replayCost(message.length), now);",
-        replace:
-          "    if (this.#budget.used === 0) this.#outbox.ackClock.processed(replayCost(message.length), now);",
+        find: "      this.#outbox.ackClock.processed(cost, now);",
+        replace: "      if (this.#budget.used === 0) this.#outbox.ackClock.processed(cost, now);",
       },
     ],
   },
@@ -151,9 +150,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: "src/outbox.ts",
     edits: [
       {
-        find: "this.flight.acked(this.#replay.ackThrough(sequence), now);",
-        replace:
-          "this.flight.acked(this.#replay.ackThrough(Math.min(sequence + 1, this.#replay.last)), now);",
+        find: "const freed = this.#replay.ackThrough(sequence);",
+        replace: "const freed = this.#replay.ackThrough(Math.min(sequence + 1, this.#replay.last));",
       },
     ],
   },
@@ -190,10 +188,38 @@ export const MUTANTS: readonly Mutant[] = [
     file: "src/receive-window.ts",
     edits: [
       {
-        find: "const limit = Math.min(this.#consumed + this.#target, affordable);",
-        replace: "const limit = Math.min(this.#received + this.#target, affordable + this.unconsumed);",
+        find: "const limit = Math.min(this.#consumed + most, affordable);",
+        replace: "const limit = Math.min(this.#received + most, affordable + this.unconsumed);",
       },
     ],
+  },
+  {
+    rule: "11 nothing is taken of the pool that is not there",
+    bug: "data does not look whether there is any",
+    file: "src/outbox.ts",
+    edits: [
+      {
+        find: "if (replayCost(this.#maxPayload + END_BYTES) > this.#share.freeForData) return undefined;",
+        replace: "",
+      },
+    ],
+  },
+  {
+    rule: "11 nothing is taken of the pool that is not there",
+    bug: "a window is promised out of memory that others have",
+    file: "src/receive-window.ts",
+    edits: [
+      {
+        find: "return Math.min(this.#limit - this.#used, this.#share.free - WINDOW_FRAME_COST);",
+        replace: "return this.#limit - this.#used;",
+      },
+    ],
+  },
+  {
+    rule: "11 what was taken goes back",
+    bug: "frames that were acknowledged stay taken",
+    file: "src/outbox.ts",
+    edits: [{ find: "    this.#share.take(-freed);\n", replace: "" }],
   },
   {
     rule: "8 when a stream is forgotten",
@@ -316,9 +342,9 @@ export const MUTANTS: readonly Mutant[] = [
     file: "src/outbox.ts",
     edits: [
       {
-        find: "    this.#replay.ackThrough(peerReceived);\n    this.#cursor = peerReceived;\n",
+        find: "    this.#share.take(-this.#replay.ackThrough(peerReceived));\n    this.#cursor = peerReceived;\n",
         replace:
-          "    this.#replay.ackThrough(peerReceived - 1);\n    this.#cursor = Math.max(this.#replay.acked, peerReceived - 1);\n",
+          "    this.#share.take(-this.#replay.ackThrough(peerReceived - 1));\n    this.#cursor = Math.max(this.#replay.acked, peerReceived - 1);\n",
       },
     ],
   },
