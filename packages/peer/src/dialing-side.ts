@@ -77,11 +77,10 @@ export class DialingSide {
 
   /** Carries out a decision on an incoming stream; the stream is answered, now or when the dial is over. */
   answer(incoming: IncomingStream, decision: DialDecision): void {
-    const { room } = this.#options;
     if (decision.kind === "refuse") this.#refuse(incoming, decision.code, {});
-    else if (room?.enter() === false)
+    else if (this.#options.room?.enter() === false)
       this.#refuse(incoming, "resource_exhausted", { cause: "too many dials are under way" });
-    else void this.#dial(incoming, decision.endpoint).finally(() => room?.leave());
+    else void this.#dial(incoming, decision.endpoint);
   }
 
   /** Gives up every dial under way; connections that are carried go on. */
@@ -107,6 +106,7 @@ export class DialingSide {
       return;
     } finally {
       this.#dials.delete(dialing);
+      this.#options.room?.leave();
     }
     // Cancelled while the connection was being handed over: nobody would ever end it.
     if (dialing.signal.aborted) resetSocket(socket);

@@ -211,11 +211,14 @@ export class Admission {
   /** False when no session is detached. */
   #endLongestDetached(code: "session_limit" | "resource_exhausted"): boolean {
     const [longest] = this.#detachedSessions();
-    if (longest === undefined) return false;
-    const { id, name } = longest.identity;
+    if (longest !== undefined) this.#giveWay(longest, code);
+    return longest !== undefined;
+  }
+
+  #giveWay({ identity, link }: ServerSession, code: "session_limit" | "resource_exhausted"): void {
+    const { id, name } = identity;
     this.#log.warn({ session: id, client: name, code, ...this.memory }, "detached session gives way");
-    longest.link.close(code);
-    return true;
+    link.close(code);
   }
 
   /** The longest detached one first. */
@@ -226,8 +229,9 @@ export class Admission {
 
   /** One more session is detached. */
   #detached(): void {
-    const excess = this.#detachedSessions().length - this.#options.maxDetachedSessions;
-    for (let n = 0; n < excess; n += 1) this.#endLongestDetached("session_limit");
+    const detached = this.#detachedSessions();
+    const excess = Math.max(0, detached.length - this.#options.maxDetachedSessions);
+    for (const session of detached.slice(0, excess)) this.#giveWay(session, "session_limit");
     if (this.#memory.level === "full") this.#relieveSoon();
   }
 
