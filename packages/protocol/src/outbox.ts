@@ -49,7 +49,7 @@ export class Outbox {
   replayedBytes = 0;
 
   constructor(options: SessionOptions, peerLimits: SessionLimits, liveness: Liveness, memory: OutboxMemory) {
-    this.#replay = new ReplayBuffer(memory.release);
+    this.#replay = new ReplayBuffer(memory.release, memory.share);
     this.#share = memory.share;
     this.#options = options;
     this.#liveness = liveness;
@@ -104,7 +104,7 @@ export class Outbox {
   }
 
   attach(peerReceived: number, now: number): void {
-    this.#share.take(-this.#replay.ackThrough(peerReceived));
+    this.#replay.ackThrough(peerReceived);
     this.#cursor = peerReceived;
     this.#pong = undefined;
     this.flight.restart(now);
@@ -115,9 +115,7 @@ export class Outbox {
   receiveAck(sequence: number, now: number): boolean {
     if (sequence > this.#cursor) throw new ProtocolError("bad_ack", `${sequence} of ${this.#cursor}`);
     if (sequence <= this.#replay.acked) return false;
-    const freed = this.#replay.ackThrough(sequence);
-    this.#share.take(-freed);
-    this.flight.acked(freed, now);
+    this.flight.acked(this.#replay.ackThrough(sequence), now);
     this.#liveness.progress(now);
     return true;
   }
@@ -217,7 +215,6 @@ export class Outbox {
 
   #number(frame: Uint8Array, now: number): void {
     this.#cursor = this.#replay.push(frame);
-    this.#share.take(frameCost(frame));
     this.#inFlight(frame, now);
   }
 

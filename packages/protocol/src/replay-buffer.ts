@@ -1,3 +1,5 @@
+import { type MemoryShare, unsharedMemory } from "./memory-pool.ts";
+
 /** What one frame costs besides its bytes: the objects around it. Keeps a flood of tiny frames within the limit. */
 export const FRAME_OVERHEAD_BYTES = 160;
 
@@ -23,10 +25,15 @@ export class ReplayBuffer {
   #firstSequence = 1;
   #cost = 0;
   readonly #release: ((frame: Uint8Array) => void) | undefined;
+  readonly #share: MemoryShare;
 
-  /** @param release Told of each frame that is no longer needed: its memory may be used again. */
-  constructor(release?: (frame: Uint8Array) => void) {
+  /**
+   * @param release Told of each frame that is no longer needed: its memory may be used again.
+   * @param share What the frames are taken from, and given back to.
+   */
+  constructor(release?: (frame: Uint8Array) => void, share: MemoryShare = unsharedMemory().replay) {
     this.#release = release;
+    this.#share = share;
   }
 
   /** Number of the last frame that was ever numbered; 0 before the first. */
@@ -45,8 +52,10 @@ export class ReplayBuffer {
 
   /** Numbers a frame; from now on its bytes may not change. */
   push(frame: Uint8Array): number {
+    const cost = frameCost(frame);
     this.#frames.push(frame);
-    this.#cost += frameCost(frame);
+    this.#cost += cost;
+    this.#share.take(cost);
     return this.last;
   }
 
@@ -70,6 +79,7 @@ export class ReplayBuffer {
       this.#firstSequence += 1;
     }
     this.#cost -= freed;
+    this.#share.take(-freed);
     if (this.#head === this.#frames.length) {
       this.#frames = [];
       this.#head = 0;

@@ -150,8 +150,9 @@ export const MUTANTS: readonly Mutant[] = [
     file: "src/outbox.ts",
     edits: [
       {
-        find: "const freed = this.#replay.ackThrough(sequence);",
-        replace: "const freed = this.#replay.ackThrough(Math.min(sequence + 1, this.#replay.last));",
+        find: "this.flight.acked(this.#replay.ackThrough(sequence), now);",
+        replace:
+          "this.flight.acked(this.#replay.ackThrough(Math.min(sequence + 1, this.#replay.last)), now);",
       },
     ],
   },
@@ -218,7 +219,7 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: "11 what was taken goes back",
     bug: "frames that were acknowledged stay taken",
-    file: "src/outbox.ts",
+    file: "src/replay-buffer.ts",
     edits: [{ find: "    this.#share.take(-freed);\n", replace: "" }],
   },
   {
@@ -342,9 +343,9 @@ export const MUTANTS: readonly Mutant[] = [
     file: "src/outbox.ts",
     edits: [
       {
-        find: "    this.#share.take(-this.#replay.ackThrough(peerReceived));\n    this.#cursor = peerReceived;\n",
+        find: "    this.#replay.ackThrough(peerReceived);\n    this.#cursor = peerReceived;\n",
         replace:
-          "    this.#share.take(-this.#replay.ackThrough(peerReceived - 1));\n    this.#cursor = Math.max(this.#replay.acked, peerReceived - 1);\n",
+          "    this.#replay.ackThrough(peerReceived - 1);\n    this.#cursor = Math.max(this.#replay.acked, peerReceived - 1);\n",
       },
     ],
   },
