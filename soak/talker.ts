@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { Random } from "@culvert/chaos";
-import { resetSocket } from "./reset-socket.ts";
+import { resetSocket } from "@culvert/chaos";
 import type { Script } from "./script.ts";
 import { MAX_READ_BYTES, type Tape } from "./tape.ts";
 

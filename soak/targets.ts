@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { resetSocket } from "@culvert/chaos";
 import { type Conversation, HEADER_BYTES, numberIn } from "./conversation.ts";
-import { resetSocket } from "./reset-socket.ts";
 import type { TargetKind } from "./script.ts";
 import type { Mode } from "./tunnel-client.ts";
 

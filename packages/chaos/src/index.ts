@@ -14,3 +14,4 @@ export type { CutAfterOptions, CutOptions } from "./cut-rule.ts";
 export type { CutHow, Direction, DirectionFault, Faults, FlipBit, Shape, Slice } from "./fault.ts";
 export type { LaneInfo } from "./lane.ts";
 export { Random } from "./random.ts";
+export { resetSocket } from "./reset-socket.ts";

@@ -1,23 +1,6 @@
-/** The types as docs/protocol.md numbers them: their first byte. */
-const TYPES = {
-  open: 0x01,
-  accept: 0x02,
-  refuse: 0x03,
-  data: 0x04,
-  end: 0x05,
-  reset: 0x06,
-  window: 0x07,
-  tunnelOpen: 0x08,
-  tunnelReady: 0x09,
-  tunnelClose: 0x0a,
-  tunnelClosed: 0x0b,
-  hello: 0x40,
-  welcome: 0x41,
-  ping: 0x43,
-  pong: 0x44,
-  ack: 0x45,
-} as const;
-export type FrameType = keyof typeof TYPES;
+import { FRAME } from "../../../packages/protocol/src/frame.ts";
+
+export type FrameType = keyof typeof FRAME;
 
 /** A frame on its way: what it is, how long its WebSocket message is in all, and how much of that is payload. */
 export interface FrameMark {
@@ -30,7 +13,7 @@ export interface FrameMark {
 export type FrameVerdict = number | undefined;
 
 const NAMES = new Map<number, FrameType>(
-  Object.entries(TYPES).map(([name, value]) => [value, name as FrameType]),
+  Object.entries(FRAME).map(([name, value]) => [value, name as FrameType]),
 );
 const HEAD_END = "\r\n\r\n";
 
