@@ -170,7 +170,8 @@ function isIpv4(text: string): boolean {
   );
 }
 
-function canonicalIpv6(text: string): string {
+/** The one spelling of an IPv6 address, without brackets; of an IPv4 address that is mapped into it, that of IPv4. */
+export function canonicalIpv6(text: string): string {
   if (text.includes("%")) {
     throw new Fault("an IPv6 zone id (after %) names an interface of one machine only; leave it out");
   }
@@ -183,7 +184,7 @@ function canonicalIpv6(text: string): string {
 }
 
 /** The eight groups of RFC 4291 section 2.2, or undefined. */
-function ipv6Groups(text: string): number[] | undefined {
+export function ipv6Groups(text: string): number[] | undefined {
   const halves = text.split("::");
   if (halves.length > 2) return undefined;
   const head = groupsOf(halves[0]!, halves.length === 1);

@@ -1,4 +1,12 @@
-export { checkTarget, type Endpoint, formatEndpoint, listenEndpoint, parseEndpoint } from "./endpoint.ts";
+export {
+  canonicalIpv6,
+  checkTarget,
+  type Endpoint,
+  formatEndpoint,
+  ipv6Groups,
+  listenEndpoint,
+  parseEndpoint,
+} from "./endpoint.ts";
 export { CulvertError, codeOfWire, ERRORS, type ErrorCode, isErrorCode, ProtocolError } from "./errors.ts";
 export { DATA_HEADER_BYTES } from "./frame.ts";
 export {

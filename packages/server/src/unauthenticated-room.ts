@@ -1,4 +1,4 @@
-import { isIPv4 } from "node:net";
+import { canonicalIpv6, ipv6Groups } from "@culvert/protocol";
 import { isLoopbackHost } from "./token.ts";
 
 /** What waits: a socket, as far as it matters here. */
@@ -87,13 +87,7 @@ export class UnauthenticatedRoom {
 /** Behind a reverse proxy on the same machine everybody comes from loopback: counting there would count strangers together. */
 function countedAddress(address: string | undefined): string | undefined {
   if (address === undefined || isLoopbackHost(address)) return undefined;
-  if (isIPv4(address)) return address;
-  const mapped = /^::ffff:([0-9.]+)$/i.exec(address);
-  if (mapped !== null) return mapped[1];
-  const [head = "", tail = ""] = address.split("%")[0]!.split("::");
-  const groups = head === "" ? [] : head.split(":");
-  const rest = tail === "" ? [] : tail.split(":");
-  const missing = 8 - groups.length - rest.length;
-  const zeros = address.includes("::") ? new Array<string>(missing).fill("0") : [];
-  return [...groups, ...zeros, ...rest].slice(0, 4).join(":");
+  const host = address.includes(":") ? canonicalIpv6(address.replace(/%.*$/, "")) : address;
+  const network = ipv6Groups(host)?.slice(0, 4);
+  return network?.map((group) => group.toString(16)).join(":") ?? host;
 }
