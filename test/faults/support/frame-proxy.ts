@@ -27,7 +27,9 @@ export class FrameProxy implements AsyncDisposable {
   readonly #serverPort: number;
   readonly #sockets = new Set<Socket>();
   readonly #counts = new Map<string, number>();
-  #cut: { readonly rule: FrameCut; seen: number } | undefined;
+  #rules: readonly FrameCut[] = [];
+  /** Frames that fit the first rule. */
+  #seen = 0;
   #cuts = 0;
 
   private constructor(server: Server, serverPort: number) {
@@ -49,9 +51,10 @@ export class FrameProxy implements AsyncDisposable {
     return this.#cuts;
   }
 
-  /** Cuts once, at the next frame that fits. */
-  cutAt(rule: FrameCut): void {
-    this.#cut = { rule, seen: 0 };
+  /** Cuts once for each rule, one after the other: each at the next frame that fits it. */
+  cutAt(...rules: readonly FrameCut[]): void {
+    this.#rules = rules;
+    this.#seen = 0;
   }
 
   /** Frames of that type which came by, be they whole or not. */
@@ -101,12 +104,12 @@ export class FrameProxy implements AsyncDisposable {
     if (type === undefined) return undefined;
     const key = `${direction} ${type}`;
     this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
-    const cut = this.#cut;
-    if (cut === undefined || cut.rule.direction !== direction || cut.rule.type !== type) return undefined;
-    if (payloadBytes < (cut.rule.minBytes ?? 0)) return undefined;
-    cut.seen += 1;
-    if (cut.seen < (cut.rule.nth ?? 1)) return undefined;
-    this.#cut = undefined;
-    return cut.rule.bytes ?? bytes;
+    const [rule, ...others] = this.#rules;
+    if (rule === undefined || rule.direction !== direction || rule.type !== type) return undefined;
+    if (payloadBytes < (rule.minBytes ?? 0)) return undefined;
+    this.#seen += 1;
+    if (this.#seen < (rule.nth ?? 1)) return undefined;
+    this.cutAt(...others);
+    return rule.bytes ?? bytes;
   }
 }
