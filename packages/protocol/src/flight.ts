@@ -1,10 +1,12 @@
+import { FlightFloor } from "./flight-floor.ts";
+
 /**
  * How much may be on its way. What is handed to a transport and not yet acknowledged stays under
  * clamp(2 x ack rate x minimum round trip, floor, replay limit): more would only wait in kernels and middleboxes, where
  * one bulk stream would delay all others; less would leave a long path idle.
  */
 export class Flight {
-  readonly #floorBytes: number;
+  readonly #floor = new FlightFloor();
   readonly #ceilingBytes: number;
   #inFlight = 0;
   #limit: number;
@@ -16,10 +18,9 @@ export class Flight {
   /** The last rates, bytes per ms; the largest counts, so that a pause of the source does not shrink the flight. */
   readonly #rates: number[] = [];
 
-  constructor(floorBytes: number, ceilingBytes: number) {
-    this.#floorBytes = Math.min(floorBytes, ceilingBytes);
+  constructor(ceilingBytes: number) {
     this.#ceilingBytes = ceilingBytes;
-    this.#limit = this.#floorBytes;
+    this.#limit = Math.min(this.#floor.bytes, ceilingBytes);
   }
 
   get bytes(): number {
@@ -45,9 +46,10 @@ export class Flight {
   /** A new transport: nothing is under way, and the old path says nothing about the new one. */
   restart(now: number): void {
     this.#inFlight = 0;
-    this.#limit = this.#floorBytes;
+    this.#floor.restart();
     this.#rttsMs.length = 0;
     this.#rates.length = 0;
+    this.#resize();
     this.#sampleStart = now;
     this.#sampleBytes = 0;
   }
@@ -60,18 +62,21 @@ export class Flight {
       this.#sampleBytes = 0;
     }
     this.#inFlight += bytes;
+    this.#floor.sent(bytes, this.#inFlight, now);
   }
 
   acked(bytes: number, now: number): void {
     this.#inFlight -= bytes;
     this.#sampleBytes += bytes;
     this.#lastAckAt = now;
+    this.#floor.acked(bytes, this.minRttMs ?? 0, now);
     const elapsed = now - this.#sampleStart;
-    if (elapsed < Math.max(this.#pathMs(), MIN_SAMPLE_MS)) return;
-    this.#rates.push(this.#sampleBytes / elapsed);
-    if (this.#rates.length > RATE_SAMPLES) this.#rates.shift();
-    this.#sampleStart = now;
-    this.#sampleBytes = 0;
+    if (elapsed >= Math.max(this.#pathMs(), MIN_SAMPLE_MS)) {
+      this.#rates.push(this.#sampleBytes / elapsed);
+      if (this.#rates.length > RATE_SAMPLES) this.#rates.shift();
+      this.#sampleStart = now;
+      this.#sampleBytes = 0;
+    }
     this.#resize();
   }
 
@@ -91,7 +96,7 @@ export class Flight {
   }
 
   #resize(): void {
-    this.#limit = Math.min(Math.max(2 * this.pathBytes, this.#floorBytes), this.#ceilingBytes);
+    this.#limit = Math.min(Math.max(2 * this.pathBytes, this.#floor.bytes), this.#ceilingBytes);
   }
 }
 

@@ -53,7 +53,7 @@ export class Outbox {
     this.#share = memory.share;
     this.#options = options;
     this.#liveness = liveness;
-    this.flight = new Flight(FLIGHT_FLOOR_BYTES, options.replayLimitBytes);
+    this.flight = new Flight(options.replayLimitBytes);
     this.ackClock = new AckClock(peerLimits.replayLimitBytes);
     this.#maxPayload = Math.max(
       1,
@@ -193,9 +193,11 @@ export class Outbox {
   }
 
   #nextOfStreams(now: number): Uint8Array | undefined {
+    const payload = Math.max(1, Math.min(this.#maxPayload, Math.floor(this.flight.limit / FRAMES_IN_FLIGHT)));
+    this.#scheduler.quantumBytes = payload;
     const turn = this.#scheduler.next();
     if (turn === undefined) return undefined;
-    const length = turn.stream.nextPayload(Math.min(turn.allowance, this.#maxPayload));
+    const length = turn.stream.nextPayload(Math.min(turn.allowance, payload));
     if (this.#replay.cost + replayCost(length + END_BYTES) > this.#options.replayLimitBytes) return undefined;
     // The block that it will stand in may be larger than the frame.
     if (replayCost(this.#maxPayload + END_BYTES) > this.#share.freeForData) return undefined;
@@ -231,7 +233,7 @@ export class Outbox {
   }
 }
 
-/** Enough for a short path at any rate, and a fifth of a second at 10 Mbit/s. */
-const FLIGHT_FLOOR_BYTES = 256 * 1024;
+/** A flight of a few frames at least: on a slow path one large frame would make all others wait. */
+const FRAMES_IN_FLIGHT = 4;
 const WINDOW_BYTES = 15;
 const END_BYTES = 15;

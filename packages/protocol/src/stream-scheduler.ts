@@ -16,14 +16,15 @@ interface Slot<T> {
  * turn among the old ones.
  */
 export class StreamScheduler<T extends Schedulable> {
-  readonly #quantum: number;
+  /** How many bytes a turn is; may change between turns. */
+  quantumBytes: number;
   readonly #new: Slot<T>[] = [];
   #old: Slot<T>[] = [];
   #oldHead = 0;
   readonly #slots = new Map<T, Slot<T>>();
 
   constructor(quantumBytes: number) {
-    this.#quantum = quantumBytes;
+    this.quantumBytes = quantumBytes;
   }
 
   get size(): number {
@@ -33,7 +34,7 @@ export class StreamScheduler<T extends Schedulable> {
   /** The stream has something to send; does nothing when it is already in. */
   activate(stream: T): void {
     if (this.#slots.has(stream)) return;
-    const slot = { stream, deficit: this.#quantum };
+    const slot = { stream, deficit: this.quantumBytes };
     this.#slots.set(stream, slot);
     this.#new.push(slot);
   }
@@ -47,7 +48,7 @@ export class StreamScheduler<T extends Schedulable> {
       const slot = fromNew ? this.#new[0] : this.#old[this.#oldHead];
       if (slot === undefined) return undefined;
       if (slot.deficit <= 0) {
-        slot.deficit += this.#quantum;
+        slot.deficit += this.quantumBytes;
         this.#dropHead(fromNew);
         this.#old.push(slot);
       } else if (slot.stream.isSendable) {

@@ -2,7 +2,8 @@ import { describe, expect, test } from "vitest";
 import { Flight } from "../src/flight.ts";
 
 const KiB = 1024;
-const FLOOR = 256 * KiB;
+/** The floor on a path of which nothing is known. */
+const START = 64 * KiB;
 const CEILING = 16 * 1024 * KiB;
 
 /** Sends and acknowledges `bytesPerMs` steadily for `ms`, one ack every `step` ms. */
@@ -20,19 +21,19 @@ function run(flight: Flight, bytesPerMs: number, ms: number, from = 0, step = 10
 
 describe("Flight", () => {
   test("has room below its limit, which starts at the floor", () => {
-    const flight = new Flight(FLOOR, CEILING);
-    expect(flight.limit).toBe(FLOOR);
-    flight.sent(FLOOR - 1, 0);
+    const flight = new Flight(CEILING);
+    expect(flight.limit).toBe(START);
+    flight.sent(START - 1, 0);
     expect(flight.hasRoom).toBe(true);
     flight.sent(1, 0);
     expect(flight.hasRoom).toBe(false);
     flight.acked(1, 1);
     expect(flight.hasRoom).toBe(true);
-    expect(flight.bytes).toBe(FLOOR - 1);
+    expect(flight.bytes).toBe(START - 1);
   });
 
   test("a single frame may pass the limit, as long as there was room before it", () => {
-    const flight = new Flight(1000, 1000);
+    const flight = new Flight(1000);
     flight.sent(999, 0);
     expect(flight.hasRoom).toBe(true);
     flight.sent(65_000, 0);
@@ -40,11 +41,11 @@ describe("Flight", () => {
   });
 
   test("the floor gives way to a smaller ceiling", () => {
-    expect(new Flight(FLOOR, 1024).limit).toBe(1024);
+    expect(new Flight(1024).limit).toBe(1024);
   });
 
   test("becomes twice rate times minimum round trip", () => {
-    const flight = new Flight(FLOOR, CEILING);
+    const flight = new Flight(CEILING);
     flight.measuredRtt(100);
     run(flight, 10_000, 1000);
     expect(flight.pathBytes).toBeCloseTo(10_000 * 100);
@@ -52,25 +53,25 @@ describe("Flight", () => {
   });
 
   test("never below the floor, never above the ceiling", () => {
-    const slow = new Flight(FLOOR, CEILING);
+    const slow = new Flight(CEILING);
     slow.measuredRtt(10);
     run(slow, 10, 1000);
-    expect(slow.limit).toBe(FLOOR);
-    const fast = new Flight(FLOOR, CEILING);
+    expect(slow.limit).toBe(START);
+    const fast = new Flight(CEILING);
     fast.measuredRtt(1000);
     run(fast, 1_000_000, 5000);
     expect(fast.limit).toBe(CEILING);
   });
 
   test("counts a path shorter than 5 ms as 5 ms", () => {
-    const flight = new Flight(1, CEILING);
+    const flight = new Flight(CEILING);
     flight.measuredRtt(0.05);
     run(flight, 100_000, 200);
     expect(flight.pathBytes).toBeCloseTo(500_000);
   });
 
   test("follows the smallest round trip, not the last", () => {
-    const flight = new Flight(1, CEILING);
+    const flight = new Flight(CEILING);
     for (const rtt of [80, 20, 400]) flight.measuredRtt(rtt);
     expect(flight.minRttMs).toBe(20);
     expect(flight.lastRttMs).toBe(400);
@@ -79,18 +80,18 @@ describe("Flight", () => {
   });
 
   test("the largest of the last ten rates counts: one pause shrinks nothing, a slower path does", () => {
-    const flight = new Flight(1, CEILING);
+    const flight = new Flight(CEILING);
     flight.measuredRtt(50);
     let now = run(flight, 10_000, 500);
     const before = flight.limit;
-    now = run(flight, 1_000, 300, now + 10_000);
+    now = run(flight, 4_000, 300, now + 10_000);
     expect(flight.limit).toBe(before);
-    run(flight, 1_000, 2_000, now);
-    expect(flight.limit).toBeCloseTo(2 * 1_000 * 50);
+    run(flight, 4_000, 2_000, now);
+    expect(flight.limit).toBeCloseTo(2 * 4_000 * 50);
   });
 
   test("the time without anything in flight does not count as a slow path", () => {
-    const flight = new Flight(1, CEILING);
+    const flight = new Flight(CEILING);
     flight.measuredRtt(50);
     flight.sent(1000, 0);
     flight.acked(1000, 1); // too short for a sample
@@ -100,7 +101,7 @@ describe("Flight", () => {
   });
 
   test("on a fast path each ack may empty the flight: the short gaps belong to the sample", () => {
-    const flight = new Flight(1, CEILING);
+    const flight = new Flight(CEILING);
     flight.measuredRtt(5);
     for (let now = 0; now < 100; now += 2) {
       flight.sent(1000, now);
@@ -112,22 +113,22 @@ describe("Flight", () => {
   });
 
   test("a new round trip counts at once for the rates already known", () => {
-    const flight = new Flight(1, CEILING);
+    const flight = new Flight(CEILING);
     flight.measuredRtt(100);
-    run(flight, 1000, 1000);
-    flight.measuredRtt(10);
-    expect(flight.limit).toBeCloseTo(2 * 1000 * 10);
+    run(flight, 10_000, 1000);
+    flight.measuredRtt(20);
+    expect(flight.limit).toBeCloseTo(2 * 10_000 * 20);
   });
 
   test("a new transport starts with nothing in flight and nothing known", () => {
-    const flight = new Flight(FLOOR, CEILING);
+    const flight = new Flight(CEILING);
     flight.measuredRtt(100);
     run(flight, 100_000, 500);
     flight.sent(5000, 600);
     flight.restart(1000);
     expect(flight).toMatchObject({
       bytes: 0,
-      limit: FLOOR,
+      limit: START,
       minRttMs: undefined,
       lastRttMs: undefined,
       pathBytes: 0,

@@ -311,8 +311,9 @@ describe("a full flight", () => {
     stream.write(new Uint8Array(1_000_000));
     lone.takeMessages();
     const { inFlightBytes } = lone.session.counters;
-    expect(inFlightBytes).toBeGreaterThanOrEqual(256 * KiB);
-    expect(inFlightBytes).toBeLessThan(256 * KiB + 65_536 + 200);
+    expect(inFlightBytes).toBeGreaterThanOrEqual(64 * KiB);
+    // A quarter of the flight is one frame.
+    expect(inFlightBytes).toBeLessThan(80 * KiB + 200);
     lone.session.note("n");
     lone.open();
     lone.give(encodePing(3));
@@ -320,6 +321,25 @@ describe("a full flight", () => {
     expect(leaving(lone)).toBe("ACK 2, PONG 3");
     lone.give(encodeAck(2));
     expect(leaving(lone, 2)).toBe("NOTE n, OPEN 3");
+  });
+
+  test("has frames of a quarter of it at the most, so that nobody waits long for one", () => {
+    const lone = new LoneSession();
+    const { stream } = lone.open();
+    lone.takeMessages();
+    lone.give(encodeAccept(1), encodeAck(1), encodeWindow(1, 1e9));
+    stream.write(new Uint8Array(1_000_000));
+    const lengths = lone.takeMessages().map((message) => message.length);
+    expect(Math.max(...lengths)).toBeLessThan(16 * KiB + 20);
+    // Twice in use and acknowledged at once: then the largest frames that were asked for.
+    let last = 1 + lengths.length;
+    let later: readonly number[] = lengths;
+    for (let i = 0; i < 2; i += 1) {
+      lone.give(encodeAck(last));
+      later = lone.takeMessages().map((message) => message.length);
+      last += later.length;
+    }
+    expect(Math.max(...later)).toBeGreaterThan(32 * KiB);
   });
 
   test("grows with the measured path", () => {
@@ -343,8 +363,8 @@ describe("a full flight", () => {
     }
     // Twice what the path took in a round trip, each round trip, as long as there is enough to send.
     for (const [i, flight] of flights.entries()) {
-      expect(flight).toBeGreaterThanOrEqual(256 * 2 ** i);
-      expect(flight).toBeLessThan(256 * 2 ** i + 64 * 2 ** (i + 1));
+      expect(flight).toBeGreaterThanOrEqual(64 * 2 ** i);
+      expect(flight).toBeLessThan(64 * 2 ** i + 16 * 2 ** (i + 1));
     }
   });
 });
