@@ -42,6 +42,14 @@ export class ReceivedMemory {
     return message;
   }
 
+  /** The WebSocket goes on to use `view`, of what is being read: the buffer that it stands in is the collector's. */
+  keep(view: Uint8Array): void {
+    if (view.buffer.byteLength < LARGE_BYTES) return;
+    const block = blocks.get(view.buffer);
+    if (block === undefined) blocks.set(view.buffer, { messages: 1, isParsed: false });
+    else block.messages += 1;
+  }
+
   /** `chunk` was read, and what could be parsed of it was delivered. */
   chunk(chunk: Uint8Array, isOurs: boolean): void {
     const last = this.#last;

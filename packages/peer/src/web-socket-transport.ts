@@ -15,6 +15,7 @@ export interface WebSocketLike {
   close(code: number, reason: string): void;
   terminate(): void;
   on(event: "message", listener: (data: Uint8Array, isBinary: boolean) => void): unknown;
+  on(event: "ping", listener: (data: Uint8Array) => void): unknown;
   on(event: "close", listener: (code: number, reason: Uint8Array) => void): unknown;
   on(event: "error", listener: (error: Error) => void): unknown;
 }
@@ -64,6 +65,8 @@ class WebSocketTransport implements Transport {
     webSocket.on("message", (data, isBinary) => {
       this.#receive(isBinary ? { message: this.#own(data) } : { text: true });
     });
+    // A server's pong is the ping's payload where it was read, and it may wait long to be written.
+    webSocket.on("ping", (data) => this.#received?.keep(data));
     webSocket.on("close", (code, reason) => {
       this.#closed = { code, reason: Buffer.from(reason).toString("utf8") };
       this.#tellClosed();

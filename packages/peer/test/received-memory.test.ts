@@ -14,7 +14,7 @@ class Wire extends Socket {
   override _write(_chunk: unknown, _encoding: BufferEncoding, callback: () => void): void {
     callback();
   }
-  override _writev(_chunks: unknown, callback: () => void): void {
+  override _writev(_chunks: { readonly chunk: Uint8Array }[], callback: () => void): void {
     callback();
   }
 }
@@ -197,6 +197,40 @@ describe("received memory", () => {
     expect(messages).toHaveLength(3);
     expect(Buffer.compare(messages[1]!, payload)).toBe(0);
     expect(Buffer.compare(messages[2]!, payloadOf(3000, 7))).toBe(0);
+  });
+
+  test.each([0, 16, 125])("a pong that waits to be written keeps its payload of %i bytes", async (length) => {
+    const { wire, messages } = await open();
+    const written: Uint8Array[] = [];
+    let full = (): void => undefined;
+    wire._write = (chunk: Uint8Array, _encoding, done) => {
+      written.push(chunk);
+      full = done;
+    };
+    wire._writev = (chunks: { readonly chunk: Uint8Array }[], done) => {
+      for (const { chunk } of chunks) written.push(chunk);
+      full = done;
+    };
+    wire.write("nobody reads");
+    expect(written.splice(0)).toHaveLength(1);
+    const asked = payloadOf(length, 8);
+    const reads = [0, 1].map((n) =>
+      cut(
+        Buffer.concat([
+          webSocketFrame(asked, 9),
+          webSocketFrame(payloadOf(40_000, n)),
+          webSocketFrame(asked, 9),
+        ]),
+        [50_000],
+      ),
+    );
+    for (const [read] of reads) wire.push(read);
+    for (const message of messages) giveBack(message);
+    wire.push(webSocketFrame(payloadOf(10, 2)));
+    full();
+    const pong = Buffer.concat([Buffer.from([0x8a, length]), asked]);
+    await expect.poll(() => written.length).toBeGreaterThan(0);
+    expect(Buffer.compare(Buffer.concat(written), Buffer.concat([pong, pong, pong, pong]))).toBe(0);
   });
 
   test("also who listens behind us, and when a message is exactly a read", async () => {
