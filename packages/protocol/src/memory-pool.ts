@@ -8,6 +8,10 @@ export type MemoryLevel = "ample" | "scarce" | "tight" | "full";
 const SCARCE = 0.8;
 const TIGHT = 0.9;
 const FULL = 0.95;
+/** Promises alone never make the memory scarce: who keeps connections open keeps nobody out. */
+const PROMISED = 0.5;
+/** One session may promise a quarter of what is free for promises. */
+const SESSION_SHARE = 4;
 
 /** A session's own part, bytes: enough to go on, slowly, whatever the others take. */
 export interface OwnedMemory {
@@ -56,17 +60,28 @@ export class MemoryPool {
     return this.#limit - this.#used;
   }
 
+  get freeForPromises(): number {
+    return Math.max(0, this.#limit * PROMISED - this.#used);
+  }
+
   get level(): MemoryLevel {
     if (this.#used < this.#limit * SCARCE) return "ample";
     if (this.#used < this.#limit * TIGHT) return "scarce";
     return this.#used < this.#limit * FULL ? "tight" : "full";
   }
 
-  /** The part of a new session, or undefined when no new one should be made. */
+  /** Should new sessions be made? They alone never make the memory scarce. */
+  get takesNewSessions(): boolean {
+    return this.#used + this.#ownedBytes <= this.#limit * SCARCE;
+  }
+
+  /** The part of a new session. Undefined when there is none left; whether it should be asked for: {@link takesNewSessions}. */
   admit(): SessionMemory | undefined {
-    if (this.level !== "ample" || this.owned.replayBytes + this.owned.receiveBytes > this.free)
-      return undefined;
-    return new SessionMemory(this);
+    return this.#ownedBytes > this.free ? undefined : new SessionMemory(this);
+  }
+
+  get #ownedBytes(): number {
+    return this.owned.replayBytes + this.owned.receiveBytes;
   }
 
   /** For shares only: takes more, or with a negative number gives back. */
@@ -95,6 +110,11 @@ export class SessionMemory {
     return this.replay.isClosed;
   }
 
+  /** Beyond what it owns. */
+  get takenBytes(): number {
+    return this.replay.takenBytes + this.receive.takenBytes;
+  }
+
   /** The session is over: everything goes back, and nothing is taken any more. */
   close(): void {
     this.replay.close();
@@ -118,13 +138,31 @@ export class MemoryShare {
     pool.change(ownedBytes);
   }
 
+  /** Beyond what it owns. */
+  get takenBytes(): number {
+    return Math.max(0, this.#used - this.#owned);
+  }
+
   /** What may be taken now. */
   get free(): number {
-    return Math.max(0, this.#owned - this.#used) + Math.max(0, this.#pool.free);
+    return this.ownedFree + Math.max(0, this.#pool.free);
   }
 
   get freeForData(): number {
     return this.free - this.#kept;
+  }
+
+  /** What is left of its own part. */
+  get ownedFree(): number {
+    return Math.max(0, this.#owned - this.#used);
+  }
+
+  /** What may be taken now for a promise, which may be kept for long and never used. */
+  get freeForPromises(): number {
+    const taken = this.takenBytes;
+    return (
+      this.ownedFree + Math.max(0, Math.floor((taken + this.#pool.freeForPromises) / SESSION_SHARE) - taken)
+    );
   }
 
   /** Should new things be refused and promises kept small? */

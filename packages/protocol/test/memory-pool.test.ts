@@ -56,18 +56,50 @@ describe("a memory pool", () => {
   });
 
   test.each([
-    [799, "ample", true],
-    [800, "scarce", false],
-    [899, "scarce", false],
-    [900, "tight", false],
-    [949, "tight", false],
-    [950, "full", false],
-    [1000, "full", false],
-  ])("with %i of 1000 taken it is %s, and takes a new session: %s", (taken, level, admits) => {
+    [0, "ample"],
+    [799, "ample"],
+    [800, "scarce"],
+    [899, "scarce"],
+    [900, "tight"],
+    [949, "tight"],
+    [950, "full"],
+    [1000, "full"],
+  ])("with %i of 1000 taken it is %s", (taken, level) => {
     const pool = new MemoryPool(1000, { owned: OWNED });
     pool.change(taken);
     expect(pool.level).toBe(level);
-    expect(pool.admit() !== undefined).toBe(admits);
+  });
+
+  test("takes new sessions as long as they alone do not make it scarce", () => {
+    const pool = new MemoryPool(1000, { owned: OWNED });
+    const one = OWNED.replayBytes + OWNED.receiveBytes;
+    pool.change(800 - one);
+    expect(pool.takesNewSessions).toBe(true);
+    pool.change(1);
+    expect(pool.takesNewSessions).toBe(false);
+    // Who takes the place of another one is not asked.
+    expect(pool.admit()?.isClosed).toBe(false);
+  });
+
+  test("has half of itself for promises, and for one session a quarter of what is left of that", () => {
+    const pool = new MemoryPool(10_000, { owned: OWNED });
+    const [a, b] = [admitted(pool).receive, admitted(pool).receive];
+    const owned = 2 * (OWNED.replayBytes + OWNED.receiveBytes);
+    const first = Math.floor((5000 - owned) / 4);
+    expect(a.freeForPromises).toBe(OWNED.receiveBytes + first);
+    a.take(a.freeForPromises);
+    expect(a.takenBytes).toBe(first);
+    expect(a.freeForPromises).toBe(0);
+    expect(b.freeForPromises).toBe(OWNED.receiveBytes + Math.floor((5000 - owned - first) / 4));
+    // Whoever promises as much as it may, the memory never becomes scarce by it.
+    for (let i = 0; i < 100; i += 1) for (const share of [a, b]) share.take(share.freeForPromises);
+    expect(pool.level).toBe("ample");
+    expect(pool.used).toBeLessThanOrEqual(5000);
+    // And its own part is there however much the others took.
+    pool.change(pool.free);
+    const c = b.ownedFree;
+    b.take(-b.takenBytes - 10);
+    expect([c, b.ownedFree, b.freeForPromises]).toEqual([0, 10, 10]);
   });
 
   test("takes no session whose own part is not there", () => {

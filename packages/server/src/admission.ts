@@ -35,10 +35,12 @@ export interface Arrival {
   readonly onAdmitted: () => void;
 }
 
-/** A session about to be created, while the listeners of the one that it displaces are being closed. */
+/** A session about to be created, while the listeners of the one that it displaces are being closed. Its place is kept. */
 interface Candidate {
   readonly instance: string;
   readonly handshake: Handshake;
+  /** Set aside; undefined when it went on to a session or to a later candidate of the same name. */
+  memory: SessionMemory | undefined;
   /** Resolves when the name and its listen addresses are free. */
   readonly ready: Promise<void>;
 }
@@ -150,28 +152,44 @@ export class Admission {
   ): Promise<void> {
     const key = JSON.stringify([arrival.owner, hello.name]);
     const earlier = this.#candidates.get(key);
+    // Before anybody is ended for it. Who takes over a name takes over its place and memory, too.
+    const isFull = earlier === undefined && displaces === undefined ? this.#isFull() : undefined;
+    if (isFull !== undefined) {
+      this.#log.warn({ name: hello.name, code: isFull, ...this.memory }, "session refused");
+      handshake.refuse(isFull, { retryAfterMs: retryAfterMs() });
+      return;
+    }
     earlier?.handshake.refuse(earlier.instance === hello.instance ? "stale_attempt" : "displaced");
     if (displaces !== undefined) end(displaces.link, cause);
+    const memory = earlier?.memory ?? this.#memory.admit();
+    if (earlier !== undefined) earlier.memory = undefined;
     const ready = freeOf(earlier, displaces?.link);
-    const candidate: Candidate = { instance: hello.instance, handshake, ready };
+    const candidate: Candidate = { instance: hello.instance, handshake, ready, memory };
     this.#candidates.set(key, candidate);
     await ready;
     if (this.#candidates.get(key) === candidate) this.#candidates.delete(key);
-    if (handshake.isOver) return;
-    if (this.#draining) handshake.refuse("shutting_down", { retryAfterMs: retryAfterMs() });
-    else if (!this.#makeRoom()) handshake.refuse("session_limit", { retryAfterMs: retryAfterMs() });
-    else {
-      const memory = this.#memory.admit();
-      if (memory !== undefined) this.#create(arrival, handshake, hello, memory);
-      else {
-        this.#log.warn({ name: hello.name, ...this.memory }, "session refused for want of memory");
-        handshake.refuse("resource_exhausted", { retryAfterMs: retryAfterMs() });
-      }
+    try {
+      if (handshake.isOver) return;
+      if (this.#draining) handshake.refuse("shutting_down", { retryAfterMs: retryAfterMs() });
+      else this.#create(arrival, handshake, hello, candidate);
+    } finally {
+      candidate.memory?.close();
     }
   }
 
-  /** The session gives `memory` back when it ends. */
-  #create(arrival: Arrival, handshake: Handshake, hello: Hello, memory: SessionMemory): void {
+  /** Why there is no place for one more session, if there is none. May end a detached one to make place. */
+  #isFull(): ErrorCode | undefined {
+    if (!this.#memory.takesNewSessions) return "resource_exhausted";
+    if (this.#book.size + this.#candidates.size < this.#options.maxSessions) return undefined;
+    // Clients that connect and vanish must not keep others out; those that are there are never thrown out for it.
+    return this.#endLongestDetached("session_limit") ? undefined : "session_limit";
+  }
+
+  /** The session takes the candidate's memory over, and gives it back when it ends. */
+  #create(arrival: Arrival, handshake: Handshake, hello: Hello, candidate: Candidate): void {
+    const { memory } = candidate;
+    if (memory === undefined) throw new Error("a candidate without memory");
+    candidate.memory = undefined;
     const id = `${this.#instance}.${randomBytes(12).toString("hex")}`;
     const secret = newSecret();
     const identity = { id, owner: arrival.owner, name: hello.name };
@@ -182,6 +200,7 @@ export class Admission {
         identity,
         agent: hello.agent,
         link,
+        memory,
         options: this.#options,
         dialRoom: this.#dialRoom,
         emit: this.#emit,
@@ -189,7 +208,7 @@ export class Admission {
         onDetached: () => {
           // A client that never showed that it got the WELCOME cannot resume: it does not know the secret.
           if (!this.#book.isProven(id)) link.fail(new CulvertError("never_welcomed"));
-          else this.#detached();
+          else this.#relieveSoon();
         },
       });
       link.onProven = () => this.#book.markProven(id);
@@ -202,15 +221,12 @@ export class Admission {
     }
   }
 
-  /** False when the server is full of attached sessions. */
-  #makeRoom(): boolean {
-    // Clients that connect and vanish must not keep others out; those that are there are never thrown out for it.
-    return this.#book.size < this.#options.maxSessions || this.#endLongestDetached("session_limit");
-  }
-
   /** False when no session is detached. */
   #endLongestDetached(code: "session_limit" | "resource_exhausted"): boolean {
-    const [longest] = this.#detachedSessions();
+    const detached = this.#detachedSessions();
+    // Who has no more memory than its own part has little to give.
+    const large = detached.find(({ takenBytes }) => takenBytes > 0);
+    const longest = code === "resource_exhausted" ? (large ?? detached[0]) : detached[0];
     if (longest !== undefined) this.#giveWay(longest, code);
     return longest !== undefined;
   }
@@ -227,20 +243,18 @@ export class Admission {
     return detached.sort((a, b) => (a.detachedSince ?? 0) - (b.detachedSince ?? 0));
   }
 
-  /** One more session is detached. */
-  #detached(): void {
-    const detached = this.#detachedSessions();
-    const excess = Math.max(0, detached.length - this.#options.maxDetachedSessions);
-    for (const session of detached.slice(0, excess)) this.#giveWay(session, "session_limit");
-    if (this.#memory.level === "full") this.#relieveSoon();
-  }
-
-  /** Not at once: the session that took the last of it is in the middle of something. */
+  /**
+   * Lets detached sessions go while there are too many, or the memory is used up. Not at once: the session that took the
+   * last of it is in the middle of something, and one that was detached may be so for the moment of a resume only.
+   */
   #relieveSoon(): void {
     if (this.#relieving) return;
     this.#relieving = true;
     setImmediate(() => {
       this.#relieving = false;
+      const detached = this.#detachedSessions();
+      const excess = Math.max(0, detached.length - this.#options.maxDetachedSessions);
+      for (const session of detached.slice(0, excess)) this.#giveWay(session, "session_limit");
       while (this.#memory.level === "full" && this.#endLongestDetached("resource_exhausted"));
     });
   }

@@ -10,7 +10,13 @@ import {
   LookupShare,
   type TunnelRequest,
 } from "@culvert/peer";
-import { CulvertError, type ErrorCode, formatEndpoint, type IncomingStream } from "@culvert/protocol";
+import {
+  CulvertError,
+  type ErrorCode,
+  formatEndpoint,
+  type IncomingStream,
+  type SessionMemory,
+} from "@culvert/protocol";
 import { decidePolicy } from "./policy.ts";
 import type { ServerEvent, SessionIdentity, SessionState } from "./server-events.ts";
 import type { ResolvedServerOptions } from "./server-options.ts";
@@ -55,6 +61,8 @@ export interface ServerSessionOptions {
   readonly identity: SessionIdentity;
   readonly agent: string;
   readonly link: Link;
+  /** What the link has of the server's; it gives it back. */
+  readonly memory: SessionMemory;
   readonly options: ResolvedServerOptions;
   /** Where the dials of all sessions count. */
   readonly dialRoom: DialRoom;
@@ -90,6 +98,11 @@ export class ServerSession {
   readonly #closing = new Set<Promise<void>>();
   #state: SessionState = "new";
   #takesListeners = true;
+
+  /** Memory beyond the part that each session owns. */
+  get takenBytes(): number {
+    return this.#options.memory.takenBytes;
+  }
 
   constructor(options: ServerSessionOptions) {
     this.#options = options;
