@@ -12,6 +12,7 @@ import {
   encodePing,
   encodePong,
   encodeRefuse,
+  encodeRelease,
   encodeReset,
   encodeTunnelClose,
   encodeTunnelClosed,
@@ -98,6 +99,7 @@ const VIOLATIONS: Readonly<Partial<Record<ErrorCode, readonly Row[]>>> = {
   bad_window: [
     ["B28, T37", "WINDOW of 0", encodeWindow(1, 0)],
     ["B28, T37", "WINDOW that shrinks", encodeWindow(1, 9_000_000), encodeWindow(1, 8_999_999)],
+    ["B28, T37", "RELEASE of more than was granted", encodeRelease(1, 9_000_000)],
   ],
   window_exceeded: [
     ["B29, T38", "DATA over the window by a byte", encodeData(2, 0, new Uint8Array(WINDOW + 1))],
@@ -130,6 +132,7 @@ const LEGAL: readonly Row[] = [
   ["B10", "unknown types that may be ignored", bytes("8f 01"), bytes("c7"), bytes("bf"), bytes("ff")],
   ["B14", "DATA without payload", encodeData(1, 0, bytes("")), encodeData(2, 0, bytes(""))],
   ["B28", "WINDOW without gain", encodeWindow(1, 8192), encodeWindow(1, 8192)],
+  ["B28, T37", "RELEASE of nothing, and of what was long ago", encodeRelease(1, 8192), encodeRelease(2, 0)],
   ["B28, T37", "WINDOW of 2^53 - 1", encodeWindow(1, MAX), encodeWindow(2, MAX)],
   ["B30", "ACK again and backwards", encodeAck(1), encodeAck(0), encodeAck(1)],
   ["B35", "PONG that nobody asked for", encodePong(0), encodePong(2 ** 32 - 1)],

@@ -162,7 +162,7 @@ export function withinMemory(flag: string, bytes: number, memoryBytes: number = 
 }
 
 /** These are for programs only: they tune the inside of a session. */
-type WithoutFlag = "maxPayloadBytes" | "replayReserveBytes" | "writeHighWaterBytes";
+type WithoutFlag = "maxPayloadBytes" | "replayReserveBytes" | "unusedWindowMs" | "writeHighWaterBytes";
 
 /** Names of the library's options and their flags, for errors that the library finds. */
 export const SESSION_FLAG_NAMES: Readonly<Record<Exclude<keyof SessionOptions, WithoutFlag>, string>> = {

@@ -10,6 +10,10 @@ export class DeadlineQueue<T extends { deadline: number }> {
     this.#items.add(item);
   }
 
+  has(item: T): boolean {
+    return this.#items.has(item);
+  }
+
   delete(item: T): boolean {
     return this.#items.delete(item);
   }

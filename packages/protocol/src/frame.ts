@@ -22,6 +22,7 @@ export const FRAME = {
   note: 0x0c,
   goaway: 0x0d,
   close: 0x0e,
+  release: 0x0f,
   hello: 0x40,
   welcome: 0x41,
   reject: 0x42,
@@ -53,6 +54,7 @@ export type Frame =
   | { readonly type: "end"; readonly streamId: number; readonly total: number }
   | { readonly type: "reset"; readonly streamId: number; readonly code: ErrorCode }
   | { readonly type: "window"; readonly streamId: number; readonly limit: number }
+  | { readonly type: "release"; readonly streamId: number; readonly limit: number }
   | { readonly type: "tunnelOpen"; readonly tunnelId: number; readonly listen: string; readonly name: string }
   | { readonly type: "tunnelReady"; readonly tunnelId: number; readonly listen: string }
   | { readonly type: "tunnelClose"; readonly tunnelId: number }
@@ -92,6 +94,9 @@ export function decodeFrame(m: Uint8Array): Frame {
     case FRAME.window:
       exact(m, 15, "WINDOW");
       return { type: "window", streamId: readId(m), limit: readU53(m, 7) };
+    case FRAME.release:
+      exact(m, 15, "RELEASE");
+      return { type: "release", streamId: readId(m), limit: readU53(m, 7) };
     case FRAME.open:
       return readOpen(m);
     case FRAME.accept:
@@ -310,6 +315,12 @@ export function encodeReset(streamId: number, code: ErrorCode): Uint8Array {
 
 export function encodeWindow(streamId: number, limit: number): Uint8Array {
   const m = streamFrame(FRAME.window, streamId, 15);
+  writeU53(m, 7, limit);
+  return m;
+}
+
+export function encodeRelease(streamId: number, limit: number): Uint8Array {
+  const m = streamFrame(FRAME.release, streamId, 15);
   writeU53(m, 7, limit);
   return m;
 }

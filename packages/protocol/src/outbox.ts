@@ -25,7 +25,7 @@ export interface OutboxMemory {
 
 /**
  * What leaves next. The order (docs/protocol.md, "Order of sending"): ack, pong, ping; frames to be sent again, in the
- * order of their numbers; the session's queue; opens; windows; then the streams in turn. A sequenced frame gets its
+ * order of their numbers; the session's queue; opens; windows and releases; then the streams in turn. A sequenced frame gets its
  * number here, when it is handed to a transport, and not before.
  */
 export class Outbox {
@@ -40,6 +40,7 @@ export class Outbox {
   #control: ControlFrame[] = [];
   #controlHead = 0;
   readonly #windows = new Set<StreamCore>();
+  readonly #releases = new Set<StreamCore>();
   #pong: number | undefined;
   /** Number of the last frame handed to this transport, or known to have been processed at the resume. */
   #cursor = 0;
@@ -87,6 +88,11 @@ export class Outbox {
 
   windowDue(stream: StreamCore): void {
     this.#windows.add(stream);
+  }
+
+  /** The stream does not use its window. */
+  releaseDue(stream: StreamCore): void {
+    this.#releases.add(stream);
   }
 
   /** One pong at the most waits: the latest ping is the one that counts. Returns false when one waited already. */
@@ -140,6 +146,7 @@ export class Outbox {
       this.#nextControl(now) ??
       this.#nextOpen(now, streams, askedDeadline) ??
       this.#nextWindow(now) ??
+      this.#nextRelease(now) ??
       this.#nextOfStreams(now)
     );
   }
@@ -192,6 +199,18 @@ export class Outbox {
     return undefined;
   }
 
+  #nextRelease(now: number): Uint8Array | undefined {
+    if (this.#releases.size === 0 || !this.#fitsReserve(WINDOW_BYTES)) return undefined;
+    for (const stream of this.#releases) {
+      this.#releases.delete(stream);
+      const frame = stream.takeRelease();
+      if (frame === undefined) continue;
+      this.#number(frame, now);
+      return frame;
+    }
+    return undefined;
+  }
+
   #nextOfStreams(now: number): Uint8Array | undefined {
     const payload = Math.max(1, Math.min(this.#maxPayload, Math.floor(this.flight.limit / FRAMES_IN_FLIGHT)));
     this.#scheduler.quantumBytes = payload;
@@ -230,10 +249,12 @@ export class Outbox {
     this.#control = [];
     this.#controlHead = 0;
     this.#windows.clear();
+    this.#releases.clear();
   }
 }
 
 /** A flight of a few frames at least: on a slow path one large frame would make all others wait. */
 const FRAMES_IN_FLIGHT = 4;
+/** RELEASE is as long. */
 const WINDOW_BYTES = 15;
 const END_BYTES = 15;

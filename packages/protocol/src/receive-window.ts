@@ -20,7 +20,7 @@ export class ReceiveBudget {
   }
 
   get free(): number {
-    return Math.min(this.#limit - this.#used, this.#share.free - WINDOW_FRAME_COST);
+    return Math.min(this.#limit - this.#used, this.#share.freeForPromises - WINDOW_FRAME_COST);
   }
 
   /** Should promises be kept small, because the memory of the process is nearly taken? */
@@ -30,7 +30,9 @@ export class ReceiveBudget {
 
   /** Is there room for the initial window of one more stream? */
   hasRoomFor(initialBytes: number): boolean {
-    return !this.#share.isTight && this.#share.free >= initialBytes;
+    return (
+      this.#share.ownedFree >= initialBytes || (!this.#share.isTight && this.#share.free >= initialBytes)
+    );
   }
 
   reserve(bytes: number): void {
@@ -122,6 +124,22 @@ export class ReceiveWindow {
     this.#settle();
   }
 
+  /**
+   * The peer gives back what it may send beyond an initial window: it has no use for it. `limit` is the last one that it
+   * knew. Returns false when that says nothing new. @throws ProtocolError `bad_window`.
+   */
+  release(limit: number): boolean {
+    if (limit > this.#granted) throw new ProtocolError("bad_window", "RELEASE of more than was granted");
+    // It has got a larger one meanwhile, and keeps that.
+    if (limit < this.#granted) return false;
+    const { initialWindowBytes } = this.#options;
+    if (this.#received + initialWindowBytes >= this.#granted) return false;
+    this.#granted = this.#received + initialWindowBytes;
+    this.#target = initialWindowBytes;
+    this.#settle();
+    return true;
+  }
+
   /** The reader took bytes; true when a WINDOW is worth its frame. */
   consume(bytes: number): boolean {
     this.#consumed = Math.min(this.#consumed + bytes, this.#received);
@@ -145,7 +163,9 @@ export class ReceiveWindow {
     // At most a share of what it holds and what is free: readers that stop could otherwise pin the whole budget, and
     // leave those who come later with their initial windows.
     const affordable = base + Math.floor((this.#reserved + Math.max(0, this.#budget.free)) / SHARE);
-    const most = this.#budget.isTight ? Math.min(this.#target, TIGHT_WINDOW_BYTES) : this.#target;
+    // Never below the initial one, which is open in any case: what is not granted now would never be asked for again.
+    const tight = Math.max(TIGHT_WINDOW_BYTES, this.#options.initialWindowBytes);
+    const most = this.#budget.isTight ? Math.min(this.#target, tight) : this.#target;
     const limit = Math.min(this.#consumed + most, affordable);
     // Less than half an initial window is not worth a frame: the peer may still send as much.
     if (limit - this.#granted < Math.ceil(this.#options.initialWindowBytes / 2)) return undefined;

@@ -18,6 +18,8 @@ export interface SessionOptions {
   readonly firstWindowBytes: number;
   /** How far a window grows with rate times round trip. */
   readonly maxWindowBytes: number;
+  /** A stream that has sent nothing for this long gives the window back that the peer granted it; 0: never. */
+  readonly unusedWindowMs: number;
   /** What the windows of all streams together may promise beyond their initial ones; one may take a quarter of what is free. */
   readonly receiveBudgetBytes: number;
   /** L: memory for frames that the peer has not acknowledged. */
@@ -57,6 +59,7 @@ export const SESSION_DEFAULTS: SessionOptions = Object.freeze({
   initialWindowBytes: 8 * 1024,
   firstWindowBytes: 256 * 1024,
   maxWindowBytes: 16 * 1024 * 1024,
+  unusedWindowMs: 5000,
   receiveBudgetBytes: 64 * 1024 * 1024,
   replayLimitBytes: 16 * 1024 * 1024,
   replayReserveBytes: 1024 * 1024,
@@ -84,6 +87,7 @@ const BOUNDS: { readonly [K in keyof SessionOptions]: readonly [min: number, max
   initialWindowBytes: [1, 2 ** 24],
   firstWindowBytes: [1, 2 ** 30],
   maxWindowBytes: [1, 2 ** 30],
+  unusedWindowMs: [0, MAX_TIMER_MS],
   receiveBudgetBytes: [0, 2 ** 40],
   replayLimitBytes: [1024, 2 ** 40],
   replayReserveBytes: [2048, 2 ** 40],

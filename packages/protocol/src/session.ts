@@ -60,6 +60,7 @@ export class Session {
   #outputSignalled = false;
   #notes = 0;
   #drainingBy: "local" | "peer" | undefined;
+  #isPeerLeaving = false;
   readonly #toDeliver = new Set<StreamCore>();
   /** Time attached before this attachment: deadlines that wait for the peer run on this clock only. */
   #attachedBefore = 0;
@@ -260,6 +261,7 @@ export class Session {
       ackDueAt > this.#lastNow ? ackDueAt : Number.POSITIVE_INFINITY,
       waiting,
       this.#state.since + this.#streams.askedDeadline - this.#attachedBefore,
+      this.#state.since + this.#streams.useDeadline - this.#attachedBefore,
     );
   }
 
@@ -275,6 +277,7 @@ export class Session {
       return;
     }
     this.#giveUpAsked(now);
+    this.#releaseUnused(now);
     const failed = this.#liveness.check(now, this.#outbox.isInFlight);
     if (failed !== undefined) {
       this.detach(now);
@@ -291,6 +294,22 @@ export class Session {
       if (!mayBeLost || stream.extensions >= MOST_EXTENSIONS) stream.giveUp("open_timeout");
       else this.#streams.askAgain(stream, clock + this.#config.options.openTimeoutMs);
     }
+  }
+
+  /** Streams that have not used their windows for long give them back: the peer keeps memory for each. */
+  #releaseUnused(now: number): void {
+    const clock = this.#attachedClock(now) + ROUNDING_MS;
+    for (const stream of this.#streams.expiredUse(clock)) {
+      const use = stream.useOfWindow();
+      if (use === "surplus") this.#outbox.releaseDue(stream);
+      // Also then: before it leaves there may be something to send again.
+      if (use !== "none") this.#watchUse(stream, clock);
+    }
+  }
+
+  #watchUse(stream: StreamCore, clock: number): void {
+    const { unusedWindowMs } = this.#config.options;
+    if (unusedWindowMs > 0) this.#streams.watchUse(stream, clock + unusedWindowMs);
   }
 
   #attachedClock(now: number): number {
@@ -392,10 +411,15 @@ export class Session {
         this.#signal();
         return;
       case "window": {
-        const isNews = this.#streams.find(frame.streamId)?.receiveWindow(frame.limit) ?? true;
-        if (!isNews) this.#glitches.count(now);
+        const stream = this.#streams.find(frame.streamId);
+        if (stream === undefined) return;
+        if (!stream.receiveWindow(frame.limit)) this.#glitches.count(now);
+        else if (!stream.isUnanswered) this.#watchUse(stream, this.#attachedClock(now));
         return;
       }
+      case "release":
+        if (!this.#streams.expect(frame.streamId).receiveRelease(frame.limit)) this.#glitches.count(now);
+        return;
       case "open":
         this.#receiveOpen(frame.streamId, frame.request);
         return;
@@ -417,43 +441,48 @@ export class Session {
         return;
       case "pong": {
         const rtt = this.#liveness.pong(frame.token, now);
-        if (rtt !== undefined) this.#outbox.flight.measuredRtt(rtt);
+        if (rtt === undefined) this.#glitches.count(now);
+        else this.#outbox.flight.measuredRtt(rtt);
         return;
       }
       case "ignored":
         this.#glitches.count(now);
         return;
       default:
-        this.#applyRare(frame);
+        if (!this.#applyRare(frame)) this.#glitches.count(now);
     }
   }
 
-  #applyRare(frame: RareFrame): void {
+  #applyRare(frame: RareFrame): boolean {
     switch (frame.type) {
       case "tunnelOpen":
         this.#tunnels.receiveOpen(frame.tunnelId);
         this.#events.push(frame);
-        return;
+        return true;
       case "tunnelClose":
-        if (this.#tunnels.receiveClose(frame.tunnelId)) this.#events.push(frame);
-        return;
+        if (!this.#tunnels.receiveClose(frame.tunnelId)) return false;
+        this.#events.push(frame);
+        return true;
       case "tunnelReady":
         if (this.#tunnels.receiveReady(frame.tunnelId)) this.#events.push(frame);
-        return;
+        return true;
       case "tunnelClosed":
         this.#tunnels.receiveClosed(frame.tunnelId);
         this.#events.push(frame);
-        return;
+        return true;
       case "note":
         this.#events.push(frame);
-        return;
+        return true;
       case "goaway":
+        if (this.#isPeerLeaving) return false;
+        this.#isPeerLeaving = true;
         this.#drainingBy ??= "peer";
         this.#dropWaiting();
         this.#events.push(frame);
-        return;
+        return true;
       case "close":
         this.#end(new CulvertError(frame.code), "peer", undefined);
+        return true;
     }
   }
 

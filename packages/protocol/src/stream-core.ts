@@ -5,10 +5,12 @@ import {
   encodeAccept,
   encodeEnd,
   encodeRefuse,
+  encodeRelease,
   encodeReset,
   writeDataHeader,
 } from "./frame.ts";
 import type { ReceiveWindow } from "./receive-window.ts";
+import type { SendWindow } from "./send-window.ts";
 import type { OpenRequest, Stream, StreamHandler } from "./stream.ts";
 
 /** What a stream asks of the session that it belongs to. */
@@ -65,7 +67,7 @@ export class StreamCore implements Stream {
   readonly request: OpenRequest;
   readonly isOpener: boolean;
   readonly window: ReceiveWindow;
-  /** When a waiting or asked open gives up; the session's clocks. */
+  /** When a waiting or asked open gives up, or the use of the window is looked at; the session's clocks. */
   deadline: number = Number.POSITIVE_INFINITY;
   /** The OPEN, until it leaves. */
   openFrame: Uint8Array | undefined;
@@ -85,8 +87,7 @@ export class StreamCore implements Stream {
   /** The opener gave up, or the session ended, before this side answered. */
   #wasCancelled = false;
   readonly #queue = new ChunkQueue();
-  #sent = 0;
-  #credit: number;
+  readonly #sendWindow: SendWindow;
   #blocked = false;
   /** Came before the handler was there. Gathered: a peer may send it byte by byte, and each must not cost an object. */
   readonly #held = new ChunkQueue();
@@ -98,7 +99,7 @@ export class StreamCore implements Stream {
     request: OpenRequest,
     handler: StreamHandler | undefined,
     window: ReceiveWindow,
-    peerInitialWindow: number,
+    sendWindow: SendWindow,
   ) {
     this.#host = host;
     this.id = id;
@@ -107,7 +108,7 @@ export class StreamCore implements Stream {
     this.#handler = handler;
     this.#opening = handler === undefined ? "asked" : "waiting";
     this.window = window;
-    this.#credit = peerInitialWindow;
+    this.#sendWindow = sendWindow;
   }
 
   // -- the owner's side
@@ -221,7 +222,7 @@ export class StreamCore implements Stream {
     if (this.#opening === "waiting" || (!this.isOpener && this.#opening !== "answered")) return false;
     if (this.#sending === "ending" && this.#queue.bytes === 0) return true;
     const open = this.#sending === "open" || this.#sending === "ending";
-    return open && this.#queue.bytes > 0 && this.#sent < this.#credit;
+    return open && this.#queue.bytes > 0 && this.#sendWindow.room > 0;
   }
 
   /** OPEN left: data may follow at once (0-RTT). */
@@ -232,21 +233,21 @@ export class StreamCore implements Stream {
 
   /** Bytes of payload that the next frame would carry; 0 for END. Only when sendable. */
   nextPayload(most: number): number {
-    return Math.min(this.#queue.bytes, this.#credit - this.#sent, most);
+    return Math.min(this.#queue.bytes, this.#sendWindow.room, most);
   }
 
   /** The next DATA of exactly `length` bytes, or END when that is 0. */
   takeFrame(length: number): Uint8Array {
     if (length === 0) {
-      const end = encodeEnd(this.id, this.#sent);
+      const end = encodeEnd(this.id, this.#sendWindow.sent);
       this.#move("ended");
       return end;
     }
     const frame = this.#host.allocate(DATA_HEADER_BYTES + length);
-    writeDataHeader(frame, this.id, this.#sent);
+    writeDataHeader(frame, this.id, this.#sendWindow.sent);
     this.#queue.takeInto(frame, DATA_HEADER_BYTES, length);
     this.#host.queuedBytes -= length;
-    this.#sent += length;
+    this.#sendWindow.advance(length);
     return frame;
   }
 
@@ -261,6 +262,25 @@ export class StreamCore implements Stream {
       this.#blocked = false;
       if (!this.#deaf) this.#handler?.onWritable?.();
     }
+  }
+
+  /**
+   * How the window that the peer granted was used since the last call; `surplus`: not at all, and it is larger than that
+   * of a new stream.
+   */
+  useOfWindow(): "busy" | "surplus" | "none" {
+    if (this.#sendWindow.wasUsed() || this.#queue.bytes > 0) return "busy";
+    return this.#canRelease ? "surplus" : "none";
+  }
+
+  get #canRelease(): boolean {
+    const isOpen = this.#sending === "open" && this.#opening === "answered";
+    return isOpen && this.#queue.bytes === 0 && this.#sendWindow.hasSurplus;
+  }
+
+  /** The RELEASE of what the stream does not use; undefined when it uses it by now. */
+  takeRelease(): Uint8Array | undefined {
+    return this.#canRelease ? encodeRelease(this.id, this.#sendWindow.release()) : undefined;
   }
 
   get wantsWindow(): boolean {
@@ -322,11 +342,15 @@ export class StreamCore implements Stream {
 
   /** Returns false when it says nothing new. @throws ProtocolError `bad_window`. */
   receiveWindow(limit: number): boolean {
-    if (limit < this.#credit) throw new ProtocolError("bad_window", "it shrinks");
-    const isNews = limit > this.#credit;
-    this.#credit = limit;
+    const isNews = this.#sendWindow.raise(limit);
     if (this.isSendable) this.#host.activate(this);
     return isNews;
+  }
+
+  /** Returns false when it says nothing new. @throws ProtocolError `bad_window`, `unexpected_frame`. */
+  receiveRelease(limit: number): boolean {
+    this.#mustReceive("RELEASE");
+    return this.window.release(limit);
   }
 
   /** The session gives this stream up by itself (a deadline): as if the peer had reset it, and the peer is told. */

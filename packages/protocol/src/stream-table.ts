@@ -3,6 +3,7 @@ import { CulvertError, ProtocolError } from "./errors.ts";
 import { encodeOpen } from "./frame.ts";
 import { MAX_STREAM_ID, type SessionLimits } from "./limits.ts";
 import { type ReceiveBudget, ReceiveWindow } from "./receive-window.ts";
+import { SendWindow } from "./send-window.ts";
 import type { SessionOptions } from "./session-options.ts";
 import type { OpenRequest, StreamHandler } from "./stream.ts";
 import { StreamCore, type StreamHost } from "./stream-core.ts";
@@ -28,6 +29,8 @@ export class StreamTable {
 
   readonly #waiting = new DeadlineQueue<StreamCore>();
   readonly #asked = new DeadlineQueue<StreamCore>();
+  /** Those that were granted a window, each until it is seen that they do not use it. */
+  readonly #granted = new DeadlineQueue<StreamCore>();
 
   constructor(
     host: StreamHost,
@@ -135,6 +138,24 @@ export class StreamTable {
     this.#asked.push(stream);
   }
 
+  // -- windows that the peer granted
+
+  /** Looks at `deadline` whether the stream uses its window; does nothing when that is on the agenda already. */
+  watchUse(stream: StreamCore, deadline: number): void {
+    if (this.#granted.has(stream)) return;
+    stream.deadline = deadline;
+    this.#granted.push(stream);
+  }
+
+  get useDeadline(): number {
+    return this.#granted.deadline;
+  }
+
+  /** Those whose use is to be looked at now. */
+  expiredUse(now: number): StreamCore[] {
+    return this.#granted.takeExpired(now);
+  }
+
   // -- what comes in
 
   /**
@@ -182,6 +203,7 @@ export class StreamTable {
   forget(stream: StreamCore): void {
     if (!this.#streams.delete(stream.id)) return;
     stream.window.close();
+    this.#granted.delete(stream);
     if (stream.isOpener) this.#ownLive -= 1;
     else this.#peerLive -= 1;
   }
@@ -190,6 +212,7 @@ export class StreamTable {
     this.#streams.clear();
     this.#waiting.clear();
     this.#asked.clear();
+    this.#granted.clear();
   }
 
   #create(
@@ -199,14 +222,8 @@ export class StreamTable {
     isServed: boolean,
   ): StreamCore {
     const window = new ReceiveWindow(this.#options, this.#budget, isServed);
-    const stream = new StreamCore(
-      this.#host,
-      id,
-      request,
-      handler,
-      window,
-      this.#peerLimits.initialWindowBytes,
-    );
+    const sendWindow = new SendWindow(this.#peerLimits.initialWindowBytes);
+    const stream = new StreamCore(this.#host, id, request, handler, window, sendWindow);
     this.#streams.set(id, stream);
     return stream;
   }

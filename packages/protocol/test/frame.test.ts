@@ -13,6 +13,7 @@ import {
   encodePing,
   encodePong,
   encodeRefuse,
+  encodeRelease,
   encodeReset,
   encodeTunnelClose,
   encodeTunnelClosed,
@@ -103,6 +104,12 @@ describe("the bytes of each frame", () => {
       encodeWindow(0x8000_0000_0000, 2 ** 32),
       "07 800000000000 0000000100000000",
       { type: "window", streamId: 0x8000_0000_0000, limit: 2 ** 32 },
+    ],
+    [
+      "RELEASE",
+      encodeRelease(1, 2 ** 53 - 1),
+      "0f 000000000001 001fffffffffffff",
+      { type: "release", streamId: 1, limit: 2 ** 53 - 1 },
     ],
     [
       "TUNNEL_OPEN",
@@ -228,7 +235,7 @@ describe("what is refused", () => {
   test.each<[string, string, ErrorCode]>([
     ["an empty message", "", "bad_frame"],
     ["type 0", "00", "unknown_frame"],
-    ["the first free sequenced type", "0f", "unknown_frame"],
+    ["the first free sequenced type", "10", "unknown_frame"],
     ["the last sequenced type", "3f", "unknown_frame"],
     ["the reserved datagram", "46 00", "unknown_frame"],
     ["the last unsequenced type", "7f", "unknown_frame"],

@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { MUTANTS, type Mutant } from "./simulation/mutants.ts";
 
 const PACKAGE = join(import.meta.dirname, "..");
-const SEEDS = "2000";
+const SEEDS = "12000";
 
 /** A copy of the protocol and its simulation with one bug in it; what the simulation says of it. */
 async function simulate(mutant: Mutant): Promise<string> {
@@ -35,6 +35,11 @@ async function simulate(mutant: Mutant): Promise<string> {
     rmSync(folder, { recursive: true, force: true });
   }
 }
+
+it("each rule is one of a section of the specification", () => {
+  const text = readFileSync(join(PACKAGE, "../../docs/protocol.md"), "utf8");
+  for (const { rule } of MUTANTS) expect(text).toContain(`\n## ${Number.parseInt(rule, 10)}. `);
+});
 
 describe("the simulation sees each bug that is put in", () => {
   for (const mutant of MUTANTS) {

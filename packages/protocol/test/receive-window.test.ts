@@ -25,6 +25,62 @@ function lifted(window: ReceiveWindow, now = 0): number {
   return limit;
 }
 
+describe("what the peer gives back", () => {
+  test("is free for others at once, down to the initial window behind what arrived", () => {
+    const { budget, window } = newWindow();
+    const limit = lifted(window);
+    expect(budget.used).toBe(limit - 8 * KiB - OPTIONS.initialWindowBytes);
+    expect(window.release(limit)).toBe(true);
+    expect(budget.used).toBe(0);
+    window.receive(8 * KiB, 8 * KiB);
+    expect(() => window.receive(16 * KiB, 1)).toThrow(expect.objectContaining({ code: "window_exceeded" }));
+  });
+
+  test("leaves what waits for the reader where it is", () => {
+    const { budget, window } = newWindow();
+    const limit = lifted(window);
+    window.receive(8 * KiB, 100 * KiB);
+    window.release(limit);
+    expect(budget.used).toBe(100 * KiB);
+    window.consume(100 * KiB);
+    expect(budget.used).toBe(0);
+  });
+
+  test("is granted again as soon as the reader has taken something", () => {
+    const { window } = newWindow();
+    window.release(lifted(window));
+    expect(window.isDue).toBe(true);
+    window.receive(8 * KiB, 1);
+    expect(window.consume(1)).toBe(true);
+    expect(window.grant(10, 1)).toBe(8 * KiB + 1 + 256 * KiB);
+  });
+
+  test("is nothing when it has got more meanwhile: that is on its way to it", () => {
+    const { budget, window } = newWindow();
+    const first = lifted(window);
+    pass(window, 200 * KiB);
+    const second = window.grant(10, 1)!;
+    expect(second).toBeGreaterThan(first);
+    const { used } = budget;
+    expect(window.release(first)).toBe(false);
+    expect(budget.used).toBe(used);
+    window.receive(208 * KiB, second - 208 * KiB);
+  });
+
+  test("is nothing when it is no more than the initial window", () => {
+    const { window } = newWindow();
+    expect(window.release(8 * KiB)).toBe(false);
+    pass(window, 8 * KiB);
+    expect(window.release(8 * KiB)).toBe(false);
+    expect(() => window.receive(8 * KiB, 1)).toThrow();
+  });
+
+  test("cannot be more than was granted", () => {
+    const { window } = newWindow();
+    expect(() => window.release(8 * KiB + 1)).toThrow(expect.objectContaining({ code: "bad_window" }));
+  });
+});
+
 describe("what comes in", () => {
   test("may fill the initial window, to the last byte", () => {
     const { window } = newWindow();
@@ -279,7 +335,7 @@ describe("the budget", () => {
   test("is never overdrawn, never loses a byte, and no stream stands still, in any order of events", () => {
     const event = fc.record({
       stream: fc.nat({ max: 4 }),
-      what: fc.constantFrom("receive", "receive", "consume", "consume", "grant", "end", "abandon"),
+      what: fc.constantFrom("receive", "receive", "consume", "consume", "grant", "release", "end", "abandon"),
       permille: fc.nat({ max: 1000 }),
       wait: fc.nat({ max: 40 }),
     });
@@ -315,6 +371,9 @@ describe("the budget", () => {
               const before = s.limit;
               s.limit = s.window.grant(now, 5) ?? s.limit;
               expect(s.limit).toBeGreaterThanOrEqual(before);
+            } else if (what === "release" && !s.ended) {
+              s.window.release(s.limit);
+              s.limit = Math.min(s.limit, s.window.received + options.initialWindowBytes);
             } else if (what === "end" && !s.ended) {
               s.window.receiveEnd(s.window.received);
               s.ended = true;

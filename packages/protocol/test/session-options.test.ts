@@ -13,6 +13,7 @@ const BOUNDS: Readonly<Record<Name, readonly [number, number]>> = {
   initialWindowBytes: [1, 16_777_216],
   firstWindowBytes: [1, 1_073_741_824],
   maxWindowBytes: [1, 1_073_741_824],
+  unusedWindowMs: [0, 2 ** 31 - 1],
   receiveBudgetBytes: [0, 1_099_511_627_776],
   replayLimitBytes: [1024, 1_099_511_627_776],
   replayReserveBytes: [2048, 1_099_511_627_776],

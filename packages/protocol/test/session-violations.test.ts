@@ -12,6 +12,7 @@ import {
   encodePing,
   encodePong,
   encodeRefuse,
+  encodeRelease,
   encodeReset,
   encodeTunnelClose,
   encodeTunnelClosed,
@@ -62,7 +63,7 @@ describe("each of these ends the session, with this code and a CLOSE that says i
     ["a WELCOME", concat([bytes("41"), text("{}")]), "unexpected_frame"],
     ["a REJECT", concat([bytes("42"), text("{}")]), "unexpected_frame"],
     // B9
-    ["an unknown sequenced type", bytes("0f"), "unknown_frame"],
+    ["an unknown sequenced type", bytes("10"), "unknown_frame"],
     ["an unknown unsequenced type", bytes("47 00"), "unknown_frame"],
     ["a datagram, which version 1 does not have", bytes("46 00"), "unknown_frame"],
     // B12
@@ -106,6 +107,10 @@ describe("each of these ends the session, with this code and a CLOSE that says i
     ["WINDOW for a stream that never was", encodeWindow(7, 10_000), "unknown_stream"],
     ["WINDOW for a stream that waits", encodeWindow(6, 10_000), "unknown_stream"],
     ["WINDOW for stream 0", encodeWindow(0, 10_000), "unknown_stream"],
+    ["RELEASE of more than was granted", encodeRelease(1, 8193), "bad_window"],
+    ["RELEASE for a stream that never was", encodeRelease(7, 8192), "unknown_stream"],
+    ["RELEASE for a forgotten stream", encodeRelease(5, 8192), "unknown_stream"],
+    ["RELEASE before ACCEPT", encodeRelease(4, 8192), "unexpected_frame"],
     ["RESET for a stream that never was", encodeReset(7, "closed"), "unknown_stream"],
     ["RESET for a stream that waits", encodeReset(6, "closed"), "unknown_stream"],
     // B29
@@ -185,6 +190,7 @@ describe("each of these is legal, though odd, and changes nothing", () => {
     ["WINDOW before ACCEPT", [encodeWindow(4, 100_000)]],
     ["WINDOW for a stream that is not answered yet", [encodeWindow(3, 100_000)]],
     ["WINDOW for a forgotten stream, of any value", [encodeWindow(5, 0), encodeWindow(5, 1e9)]],
+    ["RELEASE of nothing, and of what was long ago", [encodeRelease(1, 8192), encodeRelease(1, 0)]],
     ["RESET for a forgotten stream, again and again", [encodeReset(5, "closed"), encodeReset(5, "closed")]],
     // B30
     ["ACK again and backwards", [encodeAck(3), encodeAck(0), encodeAck(2)]],
@@ -253,6 +259,8 @@ describe("useless frames", () => {
     ["data without a byte", () => encodeData(1, 0, new Uint8Array(0))],
     ["acks that say nothing new", () => encodeAck(0)],
     ["windows that say nothing new", () => encodeWindow(1, 8192)],
+    ["releases that say nothing new", () => encodeRelease(1, 8192)],
+    ["PONGs that nobody asked for", () => encodePong(0xffff_ffff)],
     ["frames of an ignorable type", () => Uint8Array.of(0xc9)],
   ];
 

@@ -59,7 +59,7 @@ describe("frames.json", () => {
   test("has every type that can be decoded", () => {
     const types = new Set(frames.map(({ frame }) => frame.type));
     expect([...types].sort()).toEqual(
-      "ACCEPT ACK CLOSE DATA END GOAWAY NOTE OPEN PING PONG REFUSE RESET TUNNEL_CLOSE TUNNEL_CLOSED TUNNEL_OPEN TUNNEL_READY WINDOW ignored".split(
+      "ACCEPT ACK CLOSE DATA END GOAWAY NOTE OPEN PING PONG REFUSE RELEASE RESET TUNNEL_CLOSE TUNNEL_CLOSED TUNNEL_OPEN TUNNEL_READY WINDOW ignored".split(
         " ",
       ),
     );

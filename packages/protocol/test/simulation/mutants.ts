@@ -1,4 +1,4 @@
-/** A bug that one could make: the rule of docs/protocol.md that it breaks, and the change to the source that makes it. */
+/** A bug that one could make: the rule that it breaks, by its section in docs/protocol.md, and the change to the source that makes it. */
 export interface Mutant {
   readonly rule: string;
   readonly bug: string;
@@ -9,7 +9,7 @@ export interface Mutant {
 
 export const MUTANTS: readonly Mutant[] = [
   {
-    rule: "1 classes of frames",
+    rule: "3 classes of frames",
     bug: "WINDOW is numbered by the sender but not counted by the receiver",
     file: "src/frame.ts",
     edits: [
@@ -20,7 +20,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "2 numbered frames are kept",
+    rule: "5 numbered frames are kept",
     bug: "a frame of the session's queue is sent without being kept for replay",
     file: "src/outbox.ts",
     edits: [
@@ -31,7 +31,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "2 a number only at the hand-over",
+    rule: "5 a number only at the hand-over",
     bug: "frames are taken out while no transport is attached",
     file: "src/session.ts",
     edits: [
@@ -42,7 +42,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "3 order of sending",
+    rule: "6 order of sending",
     bug: "END leaves through the session's queue and overtakes data",
     file: "src/stream-core.ts",
     edits: [
@@ -54,7 +54,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "3 order of sending",
+    rule: "6 order of sending",
     bug: "new frames overtake the ones to be sent again",
     file: "src/outbox.ts",
     edits: [
@@ -66,7 +66,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "3 RESET empties the queue",
+    rule: "6 RESET empties the queue",
     bug: "data of a stream that was reset still leaves",
     file: "src/stream-core.ts",
     edits: [
@@ -78,7 +78,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "3 OPEN before its stream's frames",
+    rule: "6 OPEN before its stream's frames",
     bug: "data may leave before the OPEN",
     file: "src/stream-core.ts",
     edits: [
@@ -89,7 +89,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "4 cancelled without trace",
+    rule: "7 cancelled without trace",
     bug: "the OPEN of a visitor that left still leaves",
     file: "src/stream-table.ts",
     edits: [
@@ -111,7 +111,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "6 acks are always sendable alone",
+    rule: "5 acks are always sendable alone",
     bug: "an ack leaves only when something else could",
     file: "src/outbox.ts",
     edits: [
@@ -123,7 +123,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "6 acks say applied, not consumed",
+    rule: "5 acks say applied, not consumed",
     bug: "DATA is acknowledged only once its reader took it",
     file: "src/session.ts",
     edits: [
@@ -134,7 +134,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "6 what an ack says",
+    rule: "5 what an ack says",
     bug: "an ack is one too high",
     file: "src/outbox.ts",
     edits: [
@@ -145,7 +145,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "6 what an ack says",
+    rule: "5 what an ack says",
     bug: "an ack frees one frame too many",
     file: "src/outbox.ts",
     edits: [
@@ -164,12 +164,12 @@ export const MUTANTS: readonly Mutant[] = [
       {
         find: 'if (this.#sending === "ending" && this.#queue.bytes === 0) return true;',
         replace:
-          'if (this.#sending === "ending" && this.#queue.bytes === 0) return this.#sent < this.#credit;',
+          'if (this.#sending === "ending" && this.#queue.bytes === 0) return this.#sendWindow.room > 0;',
       },
     ],
   },
   {
-    rule: "7 credit only grows",
+    rule: "8 credit only grows",
     bug: "a window is computed anew from what was consumed",
     file: "src/receive-window.ts",
     edits: [
@@ -184,7 +184,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "7 window granted twice",
+    rule: "8 window granted twice",
     bug: "the limit counts what is not consumed as free",
     file: "src/receive-window.ts",
     edits: [
@@ -195,7 +195,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "11 nothing is taken of the pool that is not there",
+    rule: "10 nothing is taken of the pool that is not there",
     bug: "data does not look whether there is any",
     file: "src/outbox.ts",
     edits: [
@@ -206,24 +206,24 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "11 nothing is taken of the pool that is not there",
+    rule: "10 nothing is taken of the pool that is not there",
     bug: "a window is promised out of memory that others have",
     file: "src/receive-window.ts",
     edits: [
       {
-        find: "return Math.min(this.#limit - this.#used, this.#share.free - WINDOW_FRAME_COST);",
+        find: "return Math.min(this.#limit - this.#used, this.#share.freeForPromises - WINDOW_FRAME_COST);",
         replace: "return this.#limit - this.#used;",
       },
     ],
   },
   {
-    rule: "11 what was taken goes back",
+    rule: "10 what was taken goes back",
     bug: "frames that were acknowledged stay taken",
     file: "src/replay-buffer.ts",
     edits: [{ find: "    this.#share.take(-freed);\n", replace: "" }],
   },
   {
-    rule: "8 when a stream is forgotten",
+    rule: "7 when a stream is forgotten",
     bug: "it is forgotten when this side is done, whatever the peer still sends",
     file: "src/stream-core.ts",
     edits: [
@@ -234,7 +234,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "8 RESET is answered",
+    rule: "7 RESET is answered",
     bug: "a RESET is not answered",
     file: "src/stream-core.ts",
     edits: [
@@ -245,7 +245,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "8 END sent counts although a RESET waits",
+    rule: "7 END sent counts although a RESET waits",
     bug: "a stream whose END was sent is counted until its RESET is, too",
     file: "src/stream-core.ts",
     edits: [
@@ -256,7 +256,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "9 input of an old transport is dropped",
+    rule: "12 input of an old transport is dropped",
     bug: "messages of any transport are taken",
     file: "src/session.ts",
     edits: [
@@ -267,7 +267,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "9 fence before counting",
+    rule: "12 fence before counting",
     bug: "the client goes on listening to the old transport after it told how far it is",
     file: "test/simulation/world.ts",
     edits: [
@@ -279,7 +279,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "11 each stream owns its initial window",
+    rule: "8 each stream owns its initial window",
     bug: "the initial window comes out of the shared budget",
     file: "src/receive-window.ts",
     edits: [
@@ -305,7 +305,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "13 a lost transport is a detach",
+    rule: "12 a lost transport is a detach",
     bug: "a transport that fell silent ends the session",
     file: "src/session.ts",
     edits: [
@@ -316,7 +316,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "13 the grace ends a session",
+    rule: "12 the grace ends a session",
     bug: "a detached session is kept for ever",
     file: "src/session.ts",
     edits: [
@@ -327,7 +327,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "resume",
+    rule: "12 resume",
     bug: "a resume sends one frame too few again",
     file: "src/outbox.ts",
     edits: [
@@ -338,7 +338,7 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "resume",
+    rule: "12 resume",
     bug: "a resume sends one frame twice",
     file: "src/outbox.ts",
     edits: [
@@ -346,6 +346,28 @@ export const MUTANTS: readonly Mutant[] = [
         find: "    this.#replay.ackThrough(peerReceived);\n    this.#cursor = peerReceived;\n",
         replace:
           "    this.#replay.ackThrough(peerReceived - 1);\n    this.#cursor = Math.max(this.#replay.acked, peerReceived - 1);\n",
+      },
+    ],
+  },
+  {
+    rule: "8 windows",
+    bug: "a window that is given back is sent into all the same",
+    file: "src/send-window.ts",
+    edits: [
+      {
+        find: "    this.#limit = this.#sent + this.#initialBytes;\n",
+        replace: "    this.#limit = Math.min(limit, this.#sent + this.#initialBytes + 1);\n",
+      },
+    ],
+  },
+  {
+    rule: "8 windows",
+    bug: "a window that is given back counts also when a larger one is on its way",
+    file: "src/receive-window.ts",
+    edits: [
+      {
+        find: "    if (limit < this.#granted) return false;\n",
+        replace: "",
       },
     ],
   },

@@ -147,6 +147,7 @@ export class World {
       pingIntervalMs: 300,
       silenceMs: 900,
       stallMs: 100_000,
+      unusedWindowMs: r.pick([0, 1, 40, 5_000]),
     });
   }
 
@@ -451,7 +452,7 @@ export class World {
     };
     this.#agenda.in(this.#random.pick([0, 0, 3, 100]), () => {
       if (cancelled || end.session.state === "ended") return;
-      if (dice < 0.12) {
+      if (dice < 0.12 || app.ending !== undefined) {
         app.ending = "gave up";
         incoming.refuse("target_refused");
       } else {

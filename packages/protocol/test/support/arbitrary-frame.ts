@@ -12,6 +12,7 @@ import {
   encodePing,
   encodePong,
   encodeRefuse,
+  encodeRelease,
   encodeReset,
   encodeTunnelClose,
   encodeTunnelClosed,
@@ -70,6 +71,7 @@ export const anyFrame: fc.Arbitrary<SendableFrame> = fc.oneof(
   frame("end", { streamId: u48, total: u53 }),
   frame("reset", { streamId: u48, code }),
   frame("window", { streamId: u48, limit: u53 }),
+  frame("release", { streamId: u48, limit: u53 }),
   frame("tunnelOpen", { tunnelId: u32, listen: fieldText, name: fieldText }),
   frame("tunnelReady", { tunnelId: u32, listen: fieldText }),
   frame("tunnelClose", { tunnelId: u32 }),
@@ -99,6 +101,8 @@ export function encodeFrame(f: SendableFrame): Uint8Array {
       return encodeReset(f.streamId, f.code);
     case "window":
       return encodeWindow(f.streamId, f.limit);
+    case "release":
+      return encodeRelease(f.streamId, f.limit);
     case "tunnelOpen":
       return encodeTunnelOpen(f.tunnelId, f.listen, f.name);
     case "tunnelReady":

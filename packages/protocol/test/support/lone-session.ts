@@ -156,7 +156,8 @@ export function describeFrame(frame: Frame): string {
     case "end":
       return `END ${frame.streamId} ${frame.total}`;
     case "window":
-      return `WINDOW ${frame.streamId} ${frame.limit}`;
+    case "release":
+      return `${frame.type.toUpperCase()} ${frame.streamId} ${frame.limit}`;
     case "open":
     case "accept":
       return `${frame.type.toUpperCase()} ${frame.streamId}`;

@@ -67,6 +67,13 @@ const LAYOUTS: Readonly<Record<string, Layout>> = {
       ["limit", "u53"],
     ],
   },
+  RELEASE: {
+    type: "release",
+    fields: [
+      ["streamId", "u48"],
+      ["limit", "u53"],
+    ],
+  },
   TUNNEL_OPEN: {
     type: "tunnelOpen",
     longest: 16_384,
