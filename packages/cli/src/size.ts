@@ -9,14 +9,14 @@ export const SIZE_GRAMMAR = "a whole number of bytes, or of KiB, MiB or GiB: 655
 
 /**
  * Reads a size into bytes: a whole number, alone or with `KiB`, `MiB` or `GiB` right behind it. Undefined for anything
- * else: `K`, `kB` and `G` mean 1000 to some and 1024 to others.
+ * else: `K`, `kB` and `G` mean 1000 to some and 1024 to others. Beyond 2^53 it is about right.
  */
 export function parseSize(text: string): number | undefined {
   const match = /^([0-9]{1,15})(KiB|MiB|GiB)?$/.exec(text);
   if (match === null) return undefined;
   const [, count, unit] = match;
   const bytes = Number(count) * (UNITS.find(([name]) => name === unit)?.[1] ?? 1);
-  return Number.isSafeInteger(bytes) ? bytes : undefined;
+  return bytes;
 }
 
 /** The shortest text that {@link parseSize} reads back: 65536 is `64KiB`, 1000 is `1000`. */

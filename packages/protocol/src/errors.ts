@@ -38,7 +38,12 @@ const TABLE = {
 
   // -- tunnels (32-63)
   address_in_use: [32, 1000, true, "the listen address is already in use"],
-  address_unavailable: [33, 1000, true, "the listen address does not belong to that machine"],
+  address_unavailable: [
+    33,
+    1000,
+    true,
+    "the listen address does not belong to the machine that was to listen",
+  ],
   address_forbidden: [34, 1000, true, "listening there needs rights that the process does not have"],
   bind_failed: [35, 1000, true, "listening failed"],
   tunnel_limit: [36, 1000, true, "too many tunnels are open"],
