@@ -1,7 +1,7 @@
 import { CulvertError, type ErrorCode, ProtocolError } from "./errors.ts";
-import { decodeFrame, encodeClose, encodeGoaway, encodeNote, type Frame, isSequenced } from "./frame.ts";
+import { decodeFrame, encodeClose, encodeGoaway, encodeNote, isSequenced } from "./frame.ts";
+import { FrameIntake } from "./frame-intake.ts";
 import { GlitchMeter } from "./glitch-meter.ts";
-import { IncomingOpen } from "./incoming-open.ts";
 import type { SessionLimits } from "./limits.ts";
 import { Liveness } from "./liveness.ts";
 import { type SessionMemory, unsharedMemory } from "./memory-pool.ts";
@@ -13,6 +13,7 @@ import type { SessionEvent } from "./session-event.ts";
 import type { SessionOptions } from "./session-options.ts";
 import type { OpenRequest, Stream, StreamHandler } from "./stream.ts";
 import type { StreamCore, StreamHost } from "./stream-core.ts";
+import { StreamDeadlines } from "./stream-deadlines.ts";
 import { StreamTable } from "./stream-table.ts";
 import { TunnelTable } from "./tunnel-table.ts";
 
@@ -52,7 +53,8 @@ export class Session {
   readonly #budget: ReceiveBudget;
   readonly #streams: StreamTable;
   readonly #tunnels: TunnelTable;
-  readonly #glitches: GlitchMeter;
+  readonly #deadlines: StreamDeadlines;
+  readonly #intake: FrameIntake;
   #state: SessionState;
   #events: SessionEvent[] = [];
   #received = 0;
@@ -62,8 +64,6 @@ export class Session {
   #drainingBy: "local" | "peer" | undefined;
   #isPeerLeaving = false;
   readonly #toDeliver = new Set<StreamCore>();
-  /** Time attached before this attachment: deadlines that wait for the peer run on this clock only. */
-  #attachedBefore = 0;
   #lastNow: number;
 
   constructor(config: SessionConfig, now: number) {
@@ -72,7 +72,6 @@ export class Session {
     this.#lastNow = now;
     this.#state = { name: "detached", since: now };
     this.#liveness = new Liveness({ ...options, random: config.random });
-    this.#glitches = new GlitchMeter(options.maxGlitchesPerMinute);
     this.#memory = config.memory ?? unsharedMemory();
     this.#outbox = new Outbox(options, peerLimits, this.#liveness, {
       share: this.#memory.replay,
@@ -111,6 +110,29 @@ export class Session {
     this.#tunnels = new TunnelTable((frame, onNumbered) => this.#control(frame, onNumbered), {
       forPeer: options.maxTunnels,
       forUs: peerLimits.maxTunnels,
+    });
+    this.#deadlines = new StreamDeadlines(options, this.#streams, this.#outbox, this.#liveness);
+    this.#intake = this.#newIntake();
+  }
+
+  #newIntake(): FrameIntake {
+    const isLeaving = (): boolean => this.#drainingBy === "local";
+    const host = {
+      get isLeaving() {
+        return isLeaving();
+      },
+      event: (event: SessionEvent) => void this.#events.push(event),
+      signal: () => this.#signal(),
+      peerLeaves: () => this.#peerLeaves(),
+      closed: (code: ErrorCode) => this.#end(new CulvertError(code), "peer", undefined),
+    };
+    return new FrameIntake(host, {
+      streams: this.#streams,
+      tunnels: this.#tunnels,
+      outbox: this.#outbox,
+      liveness: this.#liveness,
+      deadlines: this.#deadlines,
+      glitches: new GlitchMeter(this.#config.options.maxGlitchesPerMinute),
     });
   }
 
@@ -178,15 +200,16 @@ export class Session {
     this.#state = { name: "attached", transport, since: now };
     this.#outbox.attach(peerReceived, now);
     this.#liveness.attach(now);
+    this.#deadlines.attach(now);
     this.#signal();
   }
 
   /** The transport is gone, or is fenced off: nothing more of it is listened to. */
   detach(now: number): void {
     if (this.#state.name !== "attached") return;
-    this.#attachedBefore += now - this.#state.since;
     this.#state = { name: "detached", since: now };
     this.#liveness.detach();
+    this.#deadlines.detach(now);
   }
 
   /** Bytes came over the transport, perhaps not yet a whole message. */
@@ -210,8 +233,7 @@ export class Session {
     const cost = replayCost(message.length);
     const takesNumber = message.length > 0 && isSequenced(message);
     try {
-      const frame = decodeFrame(message);
-      this.#apply(frame, now);
+      this.#intake.apply(decodeFrame(message), now);
     } catch (error) {
       if (!(error instanceof ProtocolError)) throw error;
       this.#end(error, "local", encodeClose(error.code));
@@ -235,8 +257,7 @@ export class Session {
     this.#outputSignalled = false;
     if (this.#toDeliver.size > 0) this.#deliverHeld();
     if (this.#state.name !== "attached") return undefined;
-    const askedDeadline = this.#attachedClock(now) + this.#config.options.openTimeoutMs;
-    return this.#outbox.next(now, this.#received, this.#streams, askedDeadline);
+    return this.#outbox.next(now, this.#received, this.#streams, this.#deadlines.ofOpen(now));
   }
 
   takeEvents(): SessionEvent[] {
@@ -260,8 +281,7 @@ export class Session {
       // An ack that is due already waits for room in the transport, not for time.
       ackDueAt > this.#lastNow ? ackDueAt : Number.POSITIVE_INFINITY,
       waiting,
-      this.#state.since + this.#streams.askedDeadline - this.#attachedBefore,
-      this.#state.since + this.#streams.useDeadline - this.#attachedBefore,
+      this.#deadlines.next,
     );
   }
 
@@ -276,46 +296,13 @@ export class Session {
       }
       return;
     }
-    this.#giveUpAsked(now);
-    this.#releaseUnused(now);
+    this.#deadlines.check(now);
     const failed = this.#liveness.check(now, this.#outbox.isInFlight);
     if (failed !== undefined) {
       this.detach(now);
       this.#events.push({ type: "transportFailed", code: failed });
     }
     this.#signal();
-  }
-
-  /** A link that died, and was not found dead yet, is not the peer's silence: its opens are answered after the resume. */
-  #giveUpAsked(now: number): void {
-    const clock = this.#attachedClock(now) + ROUNDING_MS;
-    for (const stream of this.#streams.expiredAsked(clock)) {
-      const mayBeLost = this.#liveness.isQuiet(now) || !this.#outbox.isAcknowledged(stream.openNumber);
-      if (!mayBeLost || stream.extensions >= MOST_EXTENSIONS) stream.giveUp("open_timeout");
-      else this.#streams.askAgain(stream, clock + this.#config.options.openTimeoutMs);
-    }
-  }
-
-  /** Streams that have not used their windows for long give them back: the peer keeps memory for each. */
-  #releaseUnused(now: number): void {
-    const clock = this.#attachedClock(now) + ROUNDING_MS;
-    for (const stream of this.#streams.expiredUse(clock)) {
-      const use = stream.useOfWindow();
-      if (use === "surplus") this.#outbox.releaseDue(stream);
-      // Also then: before it leaves there may be something to send again.
-      if (use !== "none") this.#watchUse(stream, clock);
-    }
-  }
-
-  #watchUse(stream: StreamCore, clock: number): void {
-    const { unusedWindowMs } = this.#config.options;
-    if (unusedWindowMs > 0) this.#streams.watchUse(stream, clock + unusedWindowMs);
-  }
-
-  #attachedClock(now: number): number {
-    return this.#state.name === "attached"
-      ? this.#attachedBefore + now - this.#state.since
-      : this.#attachedBefore;
   }
 
   // -- streams
@@ -398,101 +385,12 @@ export class Session {
     this.#events.push({ type: "ended", error, by, farewell: attached ? farewell : undefined });
   }
 
-  // -- one frame
-
-  #apply(frame: Frame, now: number): void {
-    switch (frame.type) {
-      case "data":
-        if (frame.payload.length === 0) this.#glitches.count(now);
-        this.#streams.expect(frame.streamId).receiveData(frame.offset, frame.payload);
-        return;
-      case "ack":
-        if (!this.#outbox.receiveAck(frame.sequence, now)) this.#glitches.count(now);
-        this.#signal();
-        return;
-      case "window": {
-        const stream = this.#streams.find(frame.streamId);
-        if (stream === undefined) return;
-        if (!stream.receiveWindow(frame.limit)) this.#glitches.count(now);
-        else if (!stream.isUnanswered) this.#watchUse(stream, this.#attachedClock(now));
-        return;
-      }
-      case "release":
-        if (!this.#streams.expect(frame.streamId).receiveRelease(frame.limit)) this.#glitches.count(now);
-        return;
-      case "open":
-        this.#receiveOpen(frame.streamId, frame.request);
-        return;
-      case "accept":
-        this.#streams.expect(frame.streamId).receiveAccept();
-        return;
-      case "refuse":
-        this.#streams.expect(frame.streamId).receiveRefuse(frame.code);
-        return;
-      case "end":
-        this.#streams.expect(frame.streamId).receiveEnd(frame.total);
-        return;
-      case "reset":
-        this.#streams.find(frame.streamId)?.receiveReset(frame.code);
-        return;
-      case "ping":
-        if (!this.#outbox.pongDue(frame.token)) this.#glitches.count(now);
-        this.#signal();
-        return;
-      case "pong": {
-        const rtt = this.#liveness.pong(frame.token, now);
-        if (rtt === undefined) this.#glitches.count(now);
-        else this.#outbox.flight.measuredRtt(rtt);
-        return;
-      }
-      case "ignored":
-        this.#glitches.count(now);
-        return;
-      default:
-        if (!this.#applyRare(frame)) this.#glitches.count(now);
-    }
-  }
-
-  #applyRare(frame: RareFrame): boolean {
-    switch (frame.type) {
-      case "tunnelOpen":
-        this.#tunnels.receiveOpen(frame.tunnelId);
-        this.#events.push(frame);
-        return true;
-      case "tunnelClose":
-        if (!this.#tunnels.receiveClose(frame.tunnelId)) return false;
-        this.#events.push(frame);
-        return true;
-      case "tunnelReady":
-        if (this.#tunnels.receiveReady(frame.tunnelId)) this.#events.push(frame);
-        return true;
-      case "tunnelClosed":
-        this.#tunnels.receiveClosed(frame.tunnelId);
-        this.#events.push(frame);
-        return true;
-      case "note":
-        this.#events.push(frame);
-        return true;
-      case "goaway":
-        if (this.#isPeerLeaving) return false;
-        this.#isPeerLeaving = true;
-        this.#drainingBy ??= "peer";
-        this.#dropWaiting();
-        this.#events.push(frame);
-        return true;
-      case "close":
-        this.#end(new CulvertError(frame.code), "peer", undefined);
-        return true;
-    }
-  }
-
-  #receiveOpen(id: number, request: OpenRequest | undefined): void {
-    const { hasRoom } = this.#streams;
-    const stream = this.#streams.receiveOpen(id, request ?? { kind: "tcp" }, hasRoom);
-    if (!hasRoom) stream.refuse("resource_exhausted");
-    else if (request === undefined) stream.refuse("not_accepted");
-    else if (this.#drainingBy === "local") stream.refuse("draining");
-    else this.#events.push({ type: "stream", incoming: new IncomingOpen(stream) });
+  #peerLeaves(): boolean {
+    if (this.#isPeerLeaving) return false;
+    this.#isPeerLeaving = true;
+    this.#drainingBy ??= "peer";
+    this.#dropWaiting();
+    return true;
   }
 
   #dropWaiting(): void {
@@ -519,14 +417,5 @@ export class Session {
   }
 }
 
-type RareFrame = Extract<
-  Frame,
-  { type: "tunnelOpen" | "tunnelClose" | "tunnelReady" | "tunnelClosed" | "note" | "goaway" | "close" }
->;
-
 const MAX_NOTES = 16;
-/** Of the time for an answer to an open, before it is given up whatever the link is like. */
-const MOST_EXTENSIONS = 2;
-/** The attached clock is a sum of differences: a deadline on it must not be missed by the last bit, again and again. */
-const ROUNDING_MS = 0.001;
 const NO_EVENTS: SessionEvent[] = [];

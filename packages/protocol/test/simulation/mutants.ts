@@ -36,8 +36,8 @@ export const MUTANTS: readonly Mutant[] = [
     file: "src/session.ts",
     edits: [
       {
-        find: '    if (this.#state.name !== "attached") return undefined;\n    const askedDeadline',
-        replace: '    if (this.#state.name === "ended") return undefined;\n    const askedDeadline',
+        find: '    if (this.#state.name !== "attached") return undefined;\n    return this.#outbox.next',
+        replace: '    if (this.#state.name === "ended") return undefined;\n    return this.#outbox.next',
       },
     ],
   },
@@ -292,15 +292,15 @@ export const MUTANTS: readonly Mutant[] = [
   {
     rule: "12 deadlines stand still while detached",
     bug: "the deadline of an open runs on while detached",
-    file: "src/session.ts",
+    file: "src/stream-deadlines.ts",
     edits: [
       {
-        find: "    this.#attachedBefore += now - this.#state.since;\n",
-        replace: "    this.#attachedBefore = now;\n",
+        find: "    return this.#attachedBefore + (this.#attachedSince === undefined ? 0 : now - this.#attachedSince);",
+        replace: "    return now;",
       },
       {
-        find: "      ? this.#attachedBefore + now - this.#state.since\n      : this.#attachedBefore;",
-        replace: "      ? now\n      : now;",
+        find: "    return this.#attachedSince + first - this.#attachedBefore;",
+        replace: "    return first;",
       },
     ],
   },
