@@ -26,10 +26,11 @@ function childrenOf(parent: number): number[] {
     .map(Number);
 }
 
+/** One that has ended and that nobody has asked for yet is a zombie: whose child it became may take its time. */
 function isRunning(pid: number): boolean {
   try {
-    process.kill(pid, 0);
-    return true;
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    return !/\) [ZX] /.test(stat);
   } catch {
     return false;
   }
