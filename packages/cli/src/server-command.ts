@@ -73,14 +73,10 @@ export function defineServerCommand(command: Command): Command {
     sizeFlag("--memory-budget", "memory for the buffers of all sessions", D.memoryBudgetBytes, {
       min: 1024 * 1024,
     }),
-    countFlag(
-      "--max-unauthenticated",
-      "connections that have not finished their handshake",
-      D.maxUnauthenticated,
-    ),
+    countFlag("--max-unauthenticated", "connections that have not shown the token", D.maxUnauthenticated),
     countFlag(
       "--max-from-address",
-      "of these, from one address that is not loopback",
+      "of these, when there are that many, from one address that is not loopback",
       D.maxUnauthenticatedPerAddress,
     ),
     countFlag("--max-upgrades", "clients in a second; others come back later", D.maxUpgradesPerSecond),

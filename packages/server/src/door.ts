@@ -6,25 +6,33 @@ import { type Gate, NOT_FOUND, pathOf } from "./gate.ts";
 import { type HttpAnswer, sendAnswer, writeAnswer } from "./http-answer.ts";
 import type { Mount } from "./mount-table.ts";
 import type { ServerEvent } from "./server-events.ts";
-import { type RoomLimits, UnauthenticatedRoom } from "./unauthenticated-room.ts";
 import { Upgrade } from "./upgrade.ts";
+import { type RoomLimits, WaitingRoom } from "./waiting-room.ts";
 import { within } from "./within.ts";
 
 export interface DoorOptions {
   readonly gate: Gate;
-  /** For connections that have not finished their handshake. */
-  readonly room: RoomLimits;
+  /** For connections that have not passed the gate. */
+  readonly strangers: RoomLimits;
   readonly logger: Logger;
   readonly emit: (event: ServerEvent) => void;
   /** Takes an authenticated transport through its handshake. */
   readonly admit: (arrival: Arrival) => void;
 }
 
+/**
+ * For connections that passed the gate and have not finished their handshake. As many as come in 5 s, the time that they
+ * have, with the default of 200 a second; one address may have half of it.
+ */
+const HANDSHAKES: RoomLimits = { most: 1000, mostPerAddress: 500 };
+
 /** Where connections come in: takes the requests of HTTP servers, and knows every connection that is ours. */
 export class Door implements Mount {
   readonly #options: DoorOptions;
   readonly #upgrade = new Upgrade((socket, answer) => this.#refuse(socket, answer, "debug"));
-  readonly #unauthenticated: UnauthenticatedRoom;
+  readonly #strangers: WaitingRoom;
+  /** Of its own, so that strangers cannot drop who has shown the token, however many they are. */
+  readonly #handshakes = new WaitingRoom(HANDSHAKES);
   /** All connections of our own HTTP server, and what was upgraded on those of others. */
   readonly #sockets = new Set<Duplex>();
   #onSocketGone: (() => void) | undefined;
@@ -33,17 +41,17 @@ export class Door implements Mount {
 
   constructor(options: DoorOptions) {
     this.#options = options;
-    this.#unauthenticated = new UnauthenticatedRoom(options.room);
+    this.#strangers = new WaitingRoom(options.strangers);
   }
 
   /** Connections without a finished handshake. */
   get handshaking(): number {
-    return this.#unauthenticated.size;
+    return this.#strangers.size + this.#handshakes.size;
   }
 
   /** How many of those were dropped to make room. */
   get droppedHandshakes(): number {
-    return this.#unauthenticated.dropped;
+    return this.#strangers.dropped + this.#handshakes.dropped;
   }
 
   /** WebSockets that became a session's transport, ever. */
@@ -82,6 +90,8 @@ export class Door implements Mount {
       this.#refuse(socket, verdict.answer);
       return;
     }
+    this.#strangers.leave(socket);
+    this.#handshakes.enter(socket);
     const remoteAddress = remoteOf(socket);
     this.#upgrade.accept(request, socket, head, (transport) => {
       this.#options.admit({
@@ -90,7 +100,7 @@ export class Door implements Mount {
         remoteAddress,
         onAdmitted: () => {
           this.#transports += 1;
-          this.#unauthenticated.leave(socket);
+          this.#handshakes.leave(socket);
         },
       });
     });
@@ -98,7 +108,8 @@ export class Door implements Mount {
 
   /** Drops the connections that have not finished their handshake. */
   dropWaiting(): void {
-    this.#unauthenticated.clear();
+    this.#strangers.clear();
+    this.#handshakes.clear();
   }
 
   /** Waits until every connection is closed, at most `ms`; then those that are left are cut. */
@@ -127,17 +138,18 @@ export class Door implements Mount {
     writeAnswer(socket, answer);
   }
 
-  /** A connection counts as waiting until its handshake is done. */
+  /** A connection is a stranger until it has passed the gate. */
   #track(socket: Duplex): void {
     if (this.#sockets.has(socket)) return;
     this.#sockets.add(socket);
     socket.on("error", ignore); // 'close' follows
     socket.once("close", () => {
       this.#sockets.delete(socket);
-      this.#unauthenticated.leave(socket);
+      this.#strangers.leave(socket);
+      this.#handshakes.leave(socket);
       this.#onSocketGone?.();
     });
-    this.#unauthenticated.enter(socket);
+    this.#strangers.enter(socket);
   }
 }
 

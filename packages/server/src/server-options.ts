@@ -31,9 +31,15 @@ export interface ServerOptions {
    * detached one first; nothing grows past it. Default 512 MiB.
    */
   readonly memoryBudgetBytes?: number;
-  /** Most connections that have not finished their handshake; beyond it the oldest is dropped. Default 300. */
+  /**
+   * Most connections that have not shown the token, or a right upgrade request where there is none; for one more, one of them
+   * is dropped, by lot. Default 300.
+   */
   readonly maxUnauthenticated?: number;
-  /** Of those, most from one address (an IPv6 one counts by its /64), loopback aside; beyond it its oldest is dropped. Default 20. */
+  /**
+   * When there are so many, an address with more than this (an IPv6 one counts by its /64; loopback aside) drops one of its own
+   * for one more. Default 20.
+   */
   readonly maxUnauthenticatedPerAddress?: number;
   /** Upgrades that are taken in a second, after a burst of as many; others get 503 and when to come back. Default 200. */
   readonly maxUpgradesPerSecond?: number;

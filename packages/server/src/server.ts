@@ -82,8 +82,8 @@ export class Server {
       hasTime: () => rate.take(performance.now()),
     });
     const admit = (arrival: Arrival): void => this.#admission.receive(arrival);
-    const room = { most: maxUnauthenticated, mostPerAddress: maxUnauthenticatedPerAddress };
-    this.#door = new Door({ gate, room, logger: this.#log, emit, admit });
+    const strangers = { most: maxUnauthenticated, mostPerAddress: maxUnauthenticatedPerAddress };
+    this.#door = new Door({ gate, strangers, logger: this.#log, emit, admit });
   }
 
   // -- life
