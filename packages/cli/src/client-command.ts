@@ -14,10 +14,12 @@ import { type CommandContext, withinBound } from "./command-context.ts";
 import {
   type CommonFlagValues,
   drainFlag,
+  maxSocketsFlag,
   OUTPUT_GROUP,
   outputFlags,
   tokenFileFlag,
 } from "./common-flags.ts";
+import { descriptorLimit, mostSockets } from "./descriptor-limit.ts";
 import type { Environment } from "./environment.ts";
 import { durationFlag, repeatedFlag, textFlag } from "./flags.ts";
 import { checkDistinctListeners, type ForwardSpec, parseForwardSpec } from "./forward-spec.ts";
@@ -97,7 +99,7 @@ export function defineClientCommand(command: Command): Command {
     graceFlag("give up a lost session after this, if before the server does", { none: "the server's" }),
     ...linkFlags(),
   ]);
-  add(LIMIT_GROUP, limitFlags());
+  add(LIMIT_GROUP, [maxSocketsFlag("sockets of visitors, targets and listeners"), ...limitFlags()]);
   add(OUTPUT_GROUP, outputFlags());
   return command;
 }
@@ -142,6 +144,7 @@ export function clientOptionsOf(
     retry: retryOptionsOf(flags),
     session: sessionOptionsOf(flags),
     dialTimeoutMs: flags.dialTimeout,
+    ...(flags.maxSockets === undefined ? {} : { maxSockets: flags.maxSockets }),
     drainMs: flags.drain,
   };
 }
@@ -159,7 +162,8 @@ function checkName(flag: string | undefined, env: Environment): string | undefin
  */
 export async function runClient(options: ClientOptions, context: CommandContext): Promise<void> {
   const { log, signals } = context;
-  const client = makeClient({ ...options, logger: log, agent: context.agent });
+  const maxSockets = options.maxSockets ?? mostSockets(descriptorLimit());
+  const client = makeClient({ ...options, maxSockets, logger: log, agent: context.agent });
   tellReady(client, context);
   signals.onHangup = () => log.info({}, "SIGHUP: nothing to read again, going on");
   signals.onReport = () => report(client, log);
@@ -235,5 +239,6 @@ const FLAG_NAMES: Readonly<Record<string, string>> = {
   headers: "--header",
   tunnels: "-L or -R",
   dialTimeoutMs: "--dial-timeout",
+  maxSockets: "--max-sockets",
   drainMs: "--drain",
 };

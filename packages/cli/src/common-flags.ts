@@ -1,12 +1,13 @@
 import type { Option } from "commander";
 import type { Environment } from "./environment.ts";
-import { checkChoice, choiceFlag, durationFlag, sizeFlag, switchFlag, textFlag } from "./flags.ts";
+import { checkChoice, choiceFlag, countFlag, durationFlag, sizeFlag, switchFlag, textFlag } from "./flags.ts";
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from "./log.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** What both commands have besides their own flags. */
 export interface CommonFlagValues {
   readonly drain: number;
+  readonly maxSockets?: number;
   readonly json?: true;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
@@ -45,6 +46,11 @@ export function drainFlag(): Option {
       max: HOUR_MS,
     },
   );
+}
+
+/** Without it, what the descriptors of the process allow, see `mostSockets`. */
+export function maxSocketsFlag(about: string): Option {
+  return countFlag("--max-sockets", about, { none: "by its descriptors" });
 }
 
 export function outputFlags(): Option[] {

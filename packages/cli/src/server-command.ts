@@ -6,10 +6,12 @@ import { type CommandContext, withinBound } from "./command-context.ts";
 import {
   type CommonFlagValues,
   drainFlag,
+  maxSocketsFlag,
   OUTPUT_GROUP,
   outputFlags,
   tokenFileFlag,
 } from "./common-flags.ts";
+import { descriptorLimit, mostSockets } from "./descriptor-limit.ts";
 import type { Environment } from "./environment.ts";
 import { countFlag, durationFlag, portFlag, repeatedFlag, sizeFlag, textFlag } from "./flags.ts";
 import { optionFault } from "./option-fault.ts";
@@ -81,6 +83,7 @@ export function defineServerCommand(command: Command): Command {
     ),
     countFlag("--max-upgrades", "clients in a second; others come back later", D.maxUpgradesPerSecond),
     countFlag("--max-dials", "dials under way, of all clients together", D.maxDials),
+    maxSocketsFlag("sockets of visitors, targets and listeners of all clients together"),
     durationFlag("--head-timeout", "time for the head of an HTTP request", D.headTimeoutMs),
     durationFlag("--handshake-timeout", "time for a handshake", D.handshakeTimeoutMs),
   ]);
@@ -123,6 +126,7 @@ export function serverOptionsOf(flags: ServerFlagValues, env: Environment): Serv
     maxUnauthenticatedPerAddress: flags.maxFromAddress,
     maxUpgradesPerSecond: flags.maxUpgrades,
     maxDials: flags.maxDials,
+    ...(flags.maxSockets === undefined ? {} : { maxSockets: flags.maxSockets }),
     headTimeoutMs: flags.headTimeout,
     drainMs: flags.drain,
   };
@@ -131,7 +135,8 @@ export function serverOptionsOf(flags: ServerFlagValues, env: Environment): Serv
 /** Runs a server until a signal stops it. @throws UsageError, CulvertError when it cannot start. */
 export async function runServer(options: ServerOptions, context: CommandContext): Promise<void> {
   const { log, ready, signals } = context;
-  const server = makeServer({ ...options, logger: log, agent: context.agent });
+  const maxSockets = options.maxSockets ?? mostSockets(descriptorLimit());
+  const server = makeServer({ ...options, maxSockets, logger: log, agent: context.agent });
   signals.onHangup = () => log.info({}, "SIGHUP: nothing to read again, going on");
   signals.onReport = () => report(server, log);
   await server.start();
@@ -175,6 +180,7 @@ const FLAG_NAMES: Readonly<Record<string, string>> = {
   maxUnauthenticatedPerAddress: "--max-from-address",
   maxUpgradesPerSecond: "--max-upgrades",
   maxDials: "--max-dials",
+  maxSockets: "--max-sockets",
   headTimeoutMs: "--head-timeout",
   drainMs: "--drain",
 };

@@ -83,6 +83,11 @@ export interface ClientOptions {
   readonly session?: Partial<SessionOptions>;
   /** How long the target of a LISTEN tunnel may take to accept a connection. Default 10,000. */
   readonly dialTimeoutMs?: number;
+  /**
+   * Most sockets that are carried or listen for visitors. Further visitors are reset, further streams of the server refused.
+   * Keep it below the descriptors that the process may have, so that the WebSocket always gets one. Default 1,000,000.
+   */
+  readonly maxSockets?: number;
   /** How long `close` lets open streams go on. Default 10,000. */
   readonly drainMs?: number;
   /** Resolves the names of targets. Default `dns.lookup`. */
@@ -111,6 +116,7 @@ export interface ResolvedClientOptions {
   /** What was given for `session.graceMs`; the server's word counts when nothing was. */
   readonly graceMs: number | undefined;
   readonly dialTimeoutMs: number;
+  readonly maxSockets: number;
   readonly drainMs: number;
   readonly lookup: LookupFunction | undefined;
   readonly logger: Logger;
@@ -119,18 +125,29 @@ export interface ResolvedClientOptions {
   readonly random: () => number;
 }
 
-type WithDefault = "headers" | "redirects" | "dialTimeoutMs" | "drainMs" | "logger" | "agent" | "random";
+type WithDefault =
+  | "headers"
+  | "redirects"
+  | "dialTimeoutMs"
+  | "maxSockets"
+  | "drainMs"
+  | "logger"
+  | "agent"
+  | "random";
 
 /** What an option is when it is not given; `retry` and `session` have tables of their own. */
 export const CLIENT_DEFAULTS: Pick<ResolvedClientOptions, WithDefault> = Object.freeze({
   headers: Object.freeze({}),
   redirects: "same-host",
   dialTimeoutMs: 10_000,
+  maxSockets: 1_000_000,
   drainMs: 10_000,
   logger: silentLogger,
   agent: "culvert",
   random: Math.random,
 });
+
+const MOST_SOCKETS = 1_000_000;
 
 /** A client answers what the server opens for its own tunnels; the server has no tunnels to ask of it. */
 const SESSION_OF_A_CLIENT: Partial<SessionOptions> = { maxTunnels: 0 };
@@ -149,6 +166,7 @@ const KEYS: readonly (keyof ClientOptions)[] = [
   "retry",
   "session",
   "dialTimeoutMs",
+  "maxSockets",
   "drainMs",
   "lookup",
   "logger",
@@ -183,6 +201,7 @@ export function resolveClientOptions(given: ClientOptions): ResolvedClientOption
     session: resolveSessionOptions({ ...SESSION_OF_A_CLIENT, ...session }, "session."),
     graceMs: session?.graceMs,
     dialTimeoutMs: read.integer("dialTimeoutMs", 1, MAX_TIMER_MS, CLIENT_DEFAULTS.dialTimeoutMs),
+    maxSockets: read.integer("maxSockets", 1, MOST_SOCKETS, CLIENT_DEFAULTS.maxSockets),
     drainMs: read.integer("drainMs", 0, MAX_TIMER_MS, CLIENT_DEFAULTS.drainMs),
     lookup: functionOf<LookupFunction>(read, "lookup"),
     logger: resolveLogger(read),

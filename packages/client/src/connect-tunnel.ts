@@ -1,4 +1,10 @@
-import { type Link, ListeningTunnel, type ListeningTunnelStats, type Logger } from "@culvert/peer";
+import {
+  type Link,
+  ListeningTunnel,
+  type ListeningTunnelStats,
+  type Logger,
+  type RoomShare,
+} from "@culvert/peer";
 import { CulvertError, formatEndpoint, type SessionOptions } from "@culvert/protocol";
 import { Tunnel, type TunnelEvent, type TunnelState } from "./tunnel.ts";
 import { connectText, type TunnelSpec } from "./tunnel-options.ts";
@@ -6,6 +12,8 @@ import { connectText, type TunnelSpec } from "./tunnel-options.ts";
 export interface ConnectTunnelOptions {
   /** Bounds the visitors: no more than the session may have streams. */
   readonly session: Pick<SessionOptions, "maxStreams" | "idleTimeoutMs" | "halfClosedTimeoutMs">;
+  /** Where its sockets count. */
+  readonly sockets: RoomShare;
   readonly logger: Logger;
   readonly onEvent: (tunnel: Tunnel, event: TunnelEvent) => void;
 }
@@ -32,7 +40,7 @@ export class ConnectTunnel extends Tunnel {
   /** @throws CulvertError `listen_failed`; its cause has the code that says why, `address_in_use` for one. */
   static async listen(
     spec: TunnelSpec,
-    { session, logger, onEvent }: ConnectTunnelOptions,
+    { session, sockets, logger, onEvent }: ConnectTunnelOptions,
   ): Promise<ConnectTunnel> {
     const log = logger.child({ tunnel: spec.name });
     let listening: ListeningTunnel;
@@ -41,6 +49,7 @@ export class ConnectTunnel extends Tunnel {
         listen: spec.listen,
         request: { target: connectText(spec.connect) },
         maxVisitors: session.maxStreams,
+        sockets,
         timeouts: session,
         logger: log,
       });

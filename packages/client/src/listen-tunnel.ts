@@ -5,6 +5,7 @@ import {
   type DialingStats,
   type Link,
   type Logger,
+  type RoomShare,
   TunnelStream,
 } from "@culvert/peer";
 import {
@@ -28,6 +29,8 @@ export interface ListenTunnelOptions {
   readonly dialTimeoutMs: number;
   readonly lookup: LookupFunction | undefined;
   readonly session: Pick<SessionOptions, "idleTimeoutMs" | "halfClosedTimeoutMs">;
+  /** Where its sockets count. */
+  readonly sockets: RoomShare;
   readonly logger: Logger;
   /** The ladder on which a refused listener is asked for again. */
   readonly retry: Pick<ResolvedRetryOptions, "baseMs" | "factor" | "capMs">;
@@ -81,8 +84,8 @@ export class ListenTunnel extends Tunnel {
     super(spec, options.onEvent);
     this.#options = options;
     this.#log = options.logger.child({ tunnel: spec.name });
-    const { dialTimeoutMs, lookup, session: timeouts } = options;
-    this.#dialing = new DialingSide({ dialTimeoutMs, lookup, timeouts, logger: this.#log });
+    const { dialTimeoutMs, lookup, sockets, session: timeouts } = options;
+    this.#dialing = new DialingSide({ dialTimeoutMs, lookup, sockets, timeouts, logger: this.#log });
   }
 
   get state(): TunnelState {

@@ -1,4 +1,4 @@
-import type { Link } from "@culvert/peer";
+import { FairRoom, type Link, type RoomShare } from "@culvert/peer";
 import { CulvertError, type IncomingStream } from "@culvert/protocol";
 import type { ResolvedClientOptions } from "./client-options.ts";
 import { ConnectTunnel } from "./connect-tunnel.ts";
@@ -9,7 +9,7 @@ import { isSameTunnel, type TunnelSpec } from "./tunnel-options.ts";
 
 type TunnelSetOptions = Pick<
   ResolvedClientOptions,
-  "session" | "dialTimeoutMs" | "lookup" | "logger" | "retry" | "random"
+  "session" | "dialTimeoutMs" | "maxSockets" | "lookup" | "logger" | "retry" | "random"
 > & {
   readonly onEvent: (tunnel: Tunnel, event: TunnelEvent) => void;
 };
@@ -23,13 +23,14 @@ interface Entry {
 
 /** The tunnels of one run of a client. What is made in it, it closes. */
 export class TunnelSet {
-  readonly #options: TunnelSetOptions;
+  readonly #options: TunnelSetOptions & { readonly sockets: RoomShare };
   readonly #entries = new Set<Entry>();
   #link: Link | undefined;
   #isClosed = false;
 
   constructor(options: TunnelSetOptions) {
-    this.#options = options;
+    // All of it is for the one session that a client has.
+    this.#options = { ...options, sockets: new FairRoom(options.maxSockets, 1).share() };
   }
 
   list(): Tunnel[] {

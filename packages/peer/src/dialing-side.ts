@@ -7,8 +7,8 @@ import {
   type IncomingStream,
 } from "@culvert/protocol";
 import { resetSocket } from "./carried-socket.ts";
-import type { DialRoom } from "./dial-room.ts";
 import { dial } from "./dialer.ts";
+import type { RoomShare } from "./fair-room.ts";
 import type { Logger } from "./logger.ts";
 import { LookupShare } from "./lookup-share.ts";
 import { type PipeTimeouts, SocketPipe } from "./socket-pipe.ts";
@@ -26,7 +26,9 @@ export interface DialingSideOptions {
   /** Whose name lookups these are; default: this side's own. */
   readonly lookupShare?: LookupShare;
   /** Where dials count; default: they are as many as the streams that wait for them. */
-  readonly room?: DialRoom;
+  readonly room?: RoomShare;
+  /** Where sockets count, from the dial to their close; default: they are not bounded. */
+  readonly sockets?: RoomShare;
   readonly timeouts?: PipeTimeouts;
   readonly logger: Logger;
 }
@@ -80,7 +82,10 @@ export class DialingSide {
     if (decision.kind === "refuse") this.#refuse(incoming, decision.code, {});
     else if (this.#options.room?.enter() === false)
       this.#refuse(incoming, "resource_exhausted", { cause: "too many dials are under way" });
-    else void this.#dial(incoming, decision.endpoint);
+    else if (this.#options.sockets?.enter() === false) {
+      this.#options.room?.leave();
+      this.#refuse(incoming, "resource_exhausted", { cause: "too many sockets are open" });
+    } else void this.#dial(incoming, decision.endpoint);
   }
 
   /** Gives up every dial under way; connections that are carried go on. */
@@ -101,6 +106,7 @@ export class DialingSide {
         lookupShare: this.#lookupShare,
       });
     } catch (error) {
+      this.#options.sockets?.leave();
       const code = error instanceof CulvertError ? error.code : "dial_failed";
       this.#refuse(incoming, code, { target: formatEndpoint(endpoint), cause: causeOf(error) });
       return;
@@ -108,6 +114,7 @@ export class DialingSide {
       this.#dials.delete(dialing);
       this.#options.room?.leave();
     }
+    socket.once("close", () => this.#options.sockets?.leave());
     // Cancelled while the connection was being handed over: nobody would ever end it.
     if (dialing.signal.aborted) resetSocket(socket);
     else this.#carry(incoming, endpoint, socket);

@@ -1,4 +1,3 @@
-export { DialRoom } from "./dial-room.ts";
 export { type DialOptions, dial } from "./dialer.ts";
 export {
   type DialDecision,
@@ -6,6 +5,7 @@ export {
   type DialingSideOptions,
   type DialingStats,
 } from "./dialing-side.ts";
+export { FairRoom, type RoomShare } from "./fair-room.ts";
 export { Link, type LinkOptions, type LinkStats, type TunnelHandler, type TunnelRequest } from "./link.ts";
 export { Listener, type ListenerOptions, type Visitor } from "./listener.ts";
 export { Listeners } from "./listeners.ts";

@@ -3,6 +3,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { dirname } from "node:path";
 import { CulvertError, type Endpoint, type ErrorCode, formatEndpoint } from "@culvert/protocol";
 import { CARRIED_SOCKET, resetSocket } from "./carried-socket.ts";
+import type { RoomShare } from "./fair-room.ts";
 import { type Logger, silentLogger } from "./logger.ts";
 import type { LookupShare } from "./lookup-share.ts";
 import { lookupAddresses } from "./name-lookup.ts";
@@ -19,6 +20,8 @@ export interface Visitor {
 export interface ListenerOptions {
   /** Visitors whose sockets may be open at once; further ones are reset. Default: as many as there are descriptors. */
   readonly maxVisitors?: number;
+  /** Where the listener and its visitors count; visitors beyond it are reset. Default: they are not bounded. */
+  readonly sockets?: RoomShare | undefined;
   /** Whose question the name to listen on is; default: nobody's, see {@link LookupShare}. */
   readonly lookupShare?: LookupShare | undefined;
   readonly logger?: Logger;
@@ -29,11 +32,13 @@ export class Listener {
   /** Where it really listens: the address that a name stood for, the port that was free. */
   readonly address: Endpoint;
   readonly #server: Server;
+  readonly #sockets: RoomShare | undefined;
   #closed: Promise<void> | undefined;
 
-  private constructor(server: Server, address: Endpoint) {
+  private constructor(server: Server, address: Endpoint, sockets: RoomShare | undefined) {
     this.#server = server;
     this.address = address;
+    this.#sockets = sockets;
   }
 
   /**
@@ -41,17 +46,21 @@ export class Listener {
    * is made with the umask's rights; one that nobody listens on any more is replaced.
    *
    * @throws CulvertError (as a rejection) `address_in_use`, `address_unavailable`, `address_forbidden`, `bind_failed`, with
-   * the system's error as its cause; `resource_exhausted` when too many names are being looked up.
+   * the system's error as its cause; `resource_exhausted` when too many names are being looked up, or `sockets` is full.
    */
   static async listen(
     endpoint: Endpoint,
     onVisitor: (visitor: Visitor) => void,
     options: ListenerOptions = {},
   ): Promise<Listener> {
+    const { sockets } = options;
+    if (sockets?.enter() === false)
+      throw new CulvertError("resource_exhausted", `${formatEndpoint(endpoint)}: too many sockets are open`);
     const server = createServer({ ...CARRIED_SOCKET, pauseOnConnect: true });
     try {
       await bind(server, endpoint, options.lookupShare);
     } catch (error) {
+      sockets?.leave();
       throw error instanceof CulvertError ? error : listenError(endpoint, error);
     }
     const address = addressOf(server);
@@ -65,16 +74,23 @@ export class Listener {
         resetSocket(socket); // a mere close would look like an empty answer
         return;
       }
+      // One that waits in here would take the descriptor of a WebSocket.
+      if (sockets?.enter() === false) {
+        complain({}, "too many sockets, a visitor is turned away");
+        resetSocket(socket);
+        return;
+      }
       present += 1;
       socket.once("close", () => {
         present -= 1;
+        sockets?.leave();
       });
       const visitorAddress = visitorOf(socket, address);
       // Without an address: it was reset before it could be accepted.
       if (visitorAddress === undefined) socket.destroy();
       else onVisitor({ socket, address: visitorAddress });
     });
-    return new Listener(server, address);
+    return new Listener(server, address, sockets);
   }
 
   /**
@@ -85,6 +101,7 @@ export class Listener {
     this.#closed ??= new Promise((resolve) => {
       // Its callback would wait for the last visitor to leave; the listening socket itself is closed at once.
       this.#server.close();
+      this.#sockets?.leave();
       setImmediate(resolve);
     });
     return this.#closed;

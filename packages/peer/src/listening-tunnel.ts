@@ -1,5 +1,6 @@
 import { CulvertError, type Endpoint, type OpenRequest } from "@culvert/protocol";
 import { resetSocket } from "./carried-socket.ts";
+import type { RoomShare } from "./fair-room.ts";
 import type { Link } from "./link.ts";
 import { Listener, type Visitor } from "./listener.ts";
 import type { LogFields, Logger } from "./logger.ts";
@@ -14,6 +15,8 @@ export interface ListeningTunnelOptions {
   readonly link?: Link;
   /** Visitors who may be here at once; further ones are reset. Each costs a descriptor and memory, also while it waits. */
   readonly maxVisitors: number;
+  /** Where the listener and its visitors count; default: they are not bounded. */
+  readonly sockets?: RoomShare;
   /** Whose question the name to listen on is; default: nobody's. */
   readonly lookupShare?: LookupShare;
   readonly timeouts?: PipeTimeouts;
@@ -56,13 +59,13 @@ export class ListeningTunnel {
   /** Resolves when visitors can come. @throws CulvertError with the listener's code, `address_in_use` for one. */
   static async listen(options: ListeningTunnelOptions): Promise<ListeningTunnel> {
     let tunnel: ListeningTunnel | undefined;
-    const { listen, maxVisitors, logger, lookupShare } = options;
+    const { listen, maxVisitors, sockets, logger, lookupShare } = options;
     const onVisitor = (visitor: Visitor): void => {
       // The first visitor may come before the promise is taken up.
       if (tunnel === undefined) resetSocket(visitor.socket);
       else tunnel.#receive(visitor);
     };
-    const listener = await Listener.listen(listen, onVisitor, { maxVisitors, logger, lookupShare });
+    const listener = await Listener.listen(listen, onVisitor, { maxVisitors, sockets, logger, lookupShare });
     tunnel = new ListeningTunnel(options, listener);
     return tunnel;
   }

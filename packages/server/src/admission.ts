@@ -1,6 +1,6 @@
 import { randomBytes } from "node:crypto";
 import {
-  DialRoom,
+  FairRoom,
   Link,
   type Logger,
   newInstanceId,
@@ -58,7 +58,8 @@ export class Admission {
   readonly #book: SessionBook<ServerSession>;
   readonly #candidates = new Map<string, Candidate>();
   readonly #memory: MemoryPool;
-  readonly #dialRoom: DialRoom;
+  readonly #dialRoom: FairRoom;
+  readonly #socketRoom: FairRoom;
   #relieving = false;
   #draining = false;
 
@@ -67,7 +68,8 @@ export class Admission {
     this.#emit = emit;
     this.#log = options.logger;
     this.#book = new SessionBook({ verify: verifyProof, keepEndedMs: options.session.graceMs });
-    this.#dialRoom = new DialRoom(options.maxDials);
+    this.#dialRoom = new FairRoom(options.maxDials, 1 / 4);
+    this.#socketRoom = new FairRoom(options.maxSockets, 1 / 2);
     this.#memory = new MemoryPool(options.memoryBudgetBytes, { onFull: () => this.#relieveSoon() });
   }
 
@@ -202,7 +204,8 @@ export class Admission {
         link,
         memory,
         options: this.#options,
-        dialRoom: this.#dialRoom,
+        dials: this.#dialRoom.share(),
+        sockets: this.#socketRoom.share(),
         emit: this.#emit,
         onEnded: (cause) => this.#book.remove(id, cause.code, performance.now()),
         onDetached: () => {

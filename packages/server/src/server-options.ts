@@ -43,8 +43,17 @@ export interface ServerOptions {
   readonly maxUnauthenticatedPerAddress?: number;
   /** Upgrades that are taken in a second, after a burst of as many; others get 503 and when to come back. Default 200. */
   readonly maxUpgradesPerSecond?: number;
-  /** Most dials under way, of all sessions together; further streams are refused. Default 4096. */
+  /**
+   * Most dials under way, of all sessions together; one session has at most a quarter of what the others leave. Further
+   * streams are refused. Default 4096.
+   */
   readonly maxDials?: number;
+  /**
+   * Most sockets that are carried or listen for visitors, of all sessions together; one session has at most half of what the
+   * others leave. Further visitors are reset, further streams and listeners refused. Keep it below the descriptors that the
+   * process may have, so that clients can always come in. Default 1,000,000.
+   */
+  readonly maxSockets?: number;
   /** How long an HTTP client may take for the head of its request, on a port of our own. Default 10 s. */
   readonly headTimeoutMs?: number;
   /** How long `close` lets open streams go on. Default 10 s. */
@@ -81,6 +90,7 @@ export const SERVER_DEFAULTS: Omit<ResolvedServerOptions, "session"> = Object.fr
   maxUnauthenticatedPerAddress: 20,
   maxUpgradesPerSecond: 200,
   maxDials: 4096,
+  maxSockets: 1_000_000,
   headTimeoutMs: 10_000,
   drainMs: 10_000,
   lookup: undefined,
@@ -100,6 +110,7 @@ const INTEGERS: Readonly<Record<string, readonly [min: number, max: number]>> = 
   maxUnauthenticatedPerAddress: [1, 1_000_000],
   maxUpgradesPerSecond: [1, 1_000_000],
   maxDials: [1, 1_000_000],
+  maxSockets: [1, 1_000_000],
   headTimeoutMs: [1, MAX_TIMER_MS],
   drainMs: [0, MAX_TIMER_MS],
 };

@@ -1,13 +1,13 @@
 import {
   DialingSide,
   type DialingStats,
-  type DialRoom,
   type Link,
   type LinkStats,
   ListeningTunnel,
   type ListeningTunnelStats,
   type Logger,
   LookupShare,
+  type RoomShare,
   type TunnelRequest,
 } from "@culvert/peer";
 import {
@@ -64,8 +64,9 @@ export interface ServerSessionOptions {
   /** What the link has of the server's; it gives it back. */
   readonly memory: SessionMemory;
   readonly options: ResolvedServerOptions;
-  /** Where the dials of all sessions count. */
-  readonly dialRoom: DialRoom;
+  /** Where its dials count, and its sockets: visitors, targets, listeners. */
+  readonly dials: RoomShare;
+  readonly sockets: RoomShare;
   readonly emit: (event: ServerEvent) => void;
   /** The session is over; its listeners are being closed. */
   readonly onEnded: (cause: CulvertError) => void;
@@ -115,7 +116,8 @@ export class ServerSession {
       dialTimeoutMs,
       lookup,
       lookupShare: this.#lookupShare,
-      room: options.dialRoom,
+      room: options.dials,
+      sockets: options.sockets,
       timeouts,
       logger: this.#log,
     });
@@ -250,6 +252,7 @@ export class ServerSession {
       request: { tunnelId },
       link: this.link,
       maxVisitors: this.#options.options.session.maxStreams,
+      sockets: this.#options.sockets,
       timeouts: this.#options.options.session,
       lookupShare: this.#lookupShare,
       logger,
