@@ -16,7 +16,7 @@ export interface GateOptions {
   /** Set while no transport is taken any more: seconds after which to come back. */
   readonly retryAfterSeconds: () => number | undefined;
   /** False when more come than can be served soon; asked last, so that strangers cannot use it up. */
-  readonly hasTime: () => boolean;
+  readonly hasTime: (remoteAddress: string | undefined) => boolean;
 }
 
 /** More headers than this are refused: the parser hides what exceeds its own limit instead of refusing it. */
@@ -44,7 +44,9 @@ export class Gate {
     const seconds = this.#options.retryAfterSeconds();
     if (seconds !== undefined)
       return { kind: "refuse", answer: unavailable("The server is shutting down.", seconds) };
-    if (!this.#options.hasTime()) return { kind: "refuse", answer: unavailable(TOO_MANY_AT_ONCE, spread()) };
+    const { remoteAddress } = socket as { remoteAddress?: string };
+    if (!this.#options.hasTime(remoteAddress))
+      return { kind: "refuse", answer: unavailable(TOO_MANY_AT_ONCE, spread()) };
     return { kind: "pass", owner: who.owner };
   }
 

@@ -41,7 +41,10 @@ export interface ServerOptions {
    * for one more. Default 20.
    */
   readonly maxUnauthenticatedPerAddress?: number;
-  /** Upgrades that are taken in a second, after a burst of as many; others get 503 and when to come back. Default 200. */
+  /**
+   * Upgrades that are taken in a second, after a burst of as many; others get 503 and when to come back. One address, loopback
+   * aside, may take as many as it leaves. Default 200.
+   */
   readonly maxUpgradesPerSecond?: number;
   /**
    * Most dials under way, of all sessions together; one session has at most a quarter of what the others leave. Further

@@ -79,7 +79,7 @@ export class Server {
       authenticate: sharedToken(token),
       origins,
       retryAfterSeconds: () => (this.#takesTransports ? undefined : Math.ceil(retryAfterMs() / 1000)),
-      hasTime: () => rate.take(performance.now()),
+      hasTime: (remoteAddress) => rate.take(performance.now(), remoteAddress),
     });
     const admit = (arrival: Arrival): void => this.#admission.receive(arrival);
     const strangers = { most: maxUnauthenticated, mostPerAddress: maxUnauthenticatedPerAddress };
