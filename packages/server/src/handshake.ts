@@ -22,11 +22,18 @@ export interface HandshakeOptions {
   readonly onFailed: (error: CulvertError) => void;
 }
 
+/**
+ * Who is refused may take this long to close, then it is cut. Less than for a session: nothing but the answer is under way,
+ * and who opens and says nothing must not have a place for as long again.
+ */
+const LINGER_MS = 1000;
+
 /** The server's end of a handshake on one fresh transport: takes the HELLO, gives the answer, within a deadline. */
 export class Handshake implements TransportHandler {
   readonly #transport: Transport;
   readonly #options: HandshakeOptions;
-  readonly #timer: NodeJS.Timeout;
+  /** Until the answer; after a refusal until the close. */
+  #timer: NodeJS.Timeout;
   #state: HandshakeState = "hello";
 
   constructor(transport: Transport, options: HandshakeOptions) {
@@ -53,6 +60,7 @@ export class Handshake implements TransportHandler {
     this.#finish();
     this.#transport.send(encodeReject({ code, ...extra }));
     this.#transport.close(ERRORS[code].close, code);
+    this.#timer = setTimeout(() => this.#transport.terminate(), LINGER_MS);
     this.#options.onFailed(new CulvertError(code, detail));
   }
 
@@ -88,6 +96,7 @@ export class Handshake implements TransportHandler {
   }
 
   onClose(): void {
+    clearTimeout(this.#timer);
     if (this.#state === "over") return;
     this.#finish();
     this.#options.onFailed(new CulvertError("transport_closed"));
