@@ -119,9 +119,9 @@ export function sessionOptionsOf(
   flags: SessionFlagValues,
   memoryBytes: number = totalmem(),
 ): Partial<SessionOptions> {
-  if (flags.silenceTimeout <= flags.pingInterval) {
+  if (flags.silenceTimeout < 1.5 * flags.pingInterval) {
     throw new UsageError(
-      "--silence-timeout must be longer than --ping-interval: otherwise a link without traffic is always dead.",
+      "--silence-timeout must be longer than --ping-interval, at least one and a half times as long: otherwise a link without traffic is dead now and then.",
     );
   }
   if (flags.initialWindow > flags.maxWindow) {

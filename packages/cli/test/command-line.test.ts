@@ -418,7 +418,7 @@ describe("a wrong command line is refused in one sentence that names the flag an
     ],
     [
       ["server", "--ping-interval", "30s"],
-      "--silence-timeout must be longer than --ping-interval: otherwise a link without traffic is always dead.",
+      "--silence-timeout must be longer than --ping-interval, at least one and a half times as long: otherwise a link without traffic is dead now and then.",
     ],
     [
       ["server", "--initial-window", "2MiB", "--max-window", "1MiB"],

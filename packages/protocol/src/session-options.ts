@@ -135,7 +135,11 @@ export function resolveSessionOptions(given: Partial<SessionOptions> = {}, path 
     options.initialWindowBytes <= options.firstWindowBytes,
     `${path}initialWindowBytes must not exceed firstWindowBytes`,
   );
-  relate(options.silenceMs > options.pingIntervalMs, `${path}silenceMs must be longer than pingIntervalMs`);
+  // A ping may be a tenth late, and its pong takes a round trip: with less a sound link is dead now and then.
+  relate(
+    options.silenceMs >= 1.5 * options.pingIntervalMs,
+    `${path}silenceMs must be longer than pingIntervalMs, at least one and a half times as long`,
+  );
   return Object.freeze(options);
 }
 

@@ -119,12 +119,14 @@ describe("session options", () => {
     expect(message({ initialWindowBytes: 512, firstWindowBytes: 512, maxWindowBytes: 512 })).toBe("accepted");
   });
 
-  test("silence must last longer than the time between pings", () => {
+  test("silence must last longer than the time between pings, by a margin", () => {
     expect(message({ pingIntervalMs: 25_000 })).toContain(
       "session.silenceMs must be longer than pingIntervalMs",
     );
-    expect(message({ silenceMs: 10_000 })).toContain("session.silenceMs must be longer than pingIntervalMs");
-    expect(message({ pingIntervalMs: 24_999 })).toBe("accepted");
+    expect(message({ silenceMs: 14_999 })).toContain("session.silenceMs must be longer than pingIntervalMs");
+    expect(message({ silenceMs: 15_000 })).toBe("accepted");
+    expect(message({ pingIntervalMs: 3, silenceMs: 4 })).toContain("at least one and a half times as long");
+    expect(message({ pingIntervalMs: 3, silenceMs: 5 })).toBe("accepted");
   });
 
   test("the given object is not changed and not kept", () => {
