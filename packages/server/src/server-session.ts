@@ -17,6 +17,7 @@ import {
   type IncomingStream,
   type SessionMemory,
 } from "@culvert/protocol";
+import { ListenRate } from "./listen-rate.ts";
 import { decidePolicy } from "./policy.ts";
 import type { ServerEvent, SessionIdentity, SessionState } from "./server-events.ts";
 import type { ResolvedServerOptions } from "./server-options.ts";
@@ -99,6 +100,7 @@ export class ServerSession {
   readonly #closing = new Set<Promise<void>>();
   #state: SessionState = "new";
   #takesListeners = true;
+  readonly #listenRate: ListenRate;
 
   /** Memory beyond the part that each session owns. */
   get takenBytes(): number {
@@ -122,7 +124,12 @@ export class ServerSession {
       logger: this.#log,
     });
     this.link.onStream = (incoming) => this.#answer(incoming);
+    this.#listenRate = new ListenRate(timeouts, performance.now());
     this.link.onTunnelRequest = (request) => {
+      const fault = this.#listenRate.faultAt(performance.now());
+      if (fault !== undefined) request.closed(fault);
+      if (fault === "too_many_glitches") this.link.close(fault);
+      if (fault !== undefined) return;
       const opening = this.#listen(request).finally(() => this.#opening.delete(opening));
       this.#opening.add(opening);
     };

@@ -1,4 +1,5 @@
 import { countedAddress } from "./counted-address.ts";
+import { TokenBucket } from "./token-bucket.ts";
 
 /** What an address took, fading: after a second a third of it counts. */
 interface Taken {
@@ -18,32 +19,25 @@ const FORGET_MS = 10_000;
  * a circle, or some of them, cannot use up what others need. Loopback may take all, see {@link countedAddress}.
  */
 export class UpgradeRate {
-  readonly #perSecond: number;
-  #tokens: number;
-  #at: number;
+  readonly #bucket: TokenBucket;
   /** In the order of their last, as a Map iterates: so those to be forgotten come first. */
   readonly #taken = new Map<string, Taken>();
 
   constructor(perSecond: number, now: number) {
-    this.#perSecond = perSecond;
-    this.#tokens = perSecond;
-    this.#at = now;
+    this.#bucket = new TokenBucket({ burst: perSecond, perSecond }, now);
   }
 
   /** False: not now. */
   take(now: number, remoteAddress?: string): boolean {
-    this.#tokens = Math.min(this.#perSecond, this.#tokens + ((now - this.#at) / 1000) * this.#perSecond);
-    this.#at = now;
-    if (this.#tokens < 1) return false;
     const address = countedAddress(remoteAddress);
+    const taken = address === undefined ? 0 : this.#takenBy(address, now);
+    if (address !== undefined && taken >= this.#bucket.level(now)) return false;
+    if (!this.#bucket.take(now)) return false;
     if (address !== undefined) {
-      const taken = this.#takenBy(address, now);
-      if (taken >= this.#tokens) return false;
       this.#taken.delete(address);
       this.#taken.set(address, { count: taken + 1, at: now });
       this.#forget(now);
     }
-    this.#tokens -= 1;
     return true;
   }
 
