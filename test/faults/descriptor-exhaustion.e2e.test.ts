@@ -8,6 +8,9 @@ import { run } from "../e2e/support/program.ts";
 import { dial, echo, echoOnce, Service } from "../e2e/support/sockets.ts";
 import { until } from "../e2e/support/until.ts";
 
+/** Of a server that is to have none left for its clients when a crowd comes. */
+const FEW = 400;
+
 /** So many descriptors are free when the crowd comes, and it takes all of them. */
 const SPARE = 10;
 const CROWD = 60;
@@ -89,4 +92,26 @@ describe.each(["server", "client"] as const)("a %s without free descriptors", (s
     await until("nothing is left open", () => figuresOf(starving.pid).descriptors <= descriptors);
     expect((await client.sessionReport()).resumes).toBe(1);
   });
+});
+
+test("visitors cannot shut clients out: descriptors are left for WebSockets", async (context) => {
+  need(context, "prlimit");
+  await using service = await Service.echo();
+  await using server = await Culvert.serverOf(FEW);
+  const { descriptors } = figuresOf(server.pid);
+  const url = `ws://127.0.0.1:${server.port}`;
+  await using first = await Culvert.client(url, ["-R", `0:127.0.0.1:${service.port}`]);
+  const [port] = first.tunnelPorts as [number];
+  const crowd = Array.from({ length: FEW }, () => new Stranger(port, HELLO));
+  const fates = await Promise.all(crowd.map(({ fate }) => fate));
+  // Half of what the command lets be carried: 260 of 400, and the listener is one of them.
+  expect(fates.filter((fate) => fate === "served")).toHaveLength(129);
+  expect(new Set(fates)).toEqual(new Set(["served", "reset"]));
+  expect(figuresOf(server.pid).descriptors).toBeLessThan(descriptors + 150);
+  await server.logged("too many sockets, a visitor is turned away");
+
+  await using second = await Culvert.client(url, ["-L", `0:127.0.0.1:${service.port}`]);
+  for (const tunnelPort of second.tunnelPorts) await echoOnce(tunnelPort);
+  for (const { socket } of crowd) socket.destroy();
+  await until("visitors are served again", () => echoOnce(port).then(() => true));
 });

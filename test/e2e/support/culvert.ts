@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { programPath } from "./needed-programs.ts";
 import { launch, Program, type ProgramOptions } from "./program.ts";
 
 /** The command as the workspace links it, which is what README tells people to run. */
@@ -46,6 +47,14 @@ export class Culvert extends Program {
   static async run(args: readonly string[], options: Omit<ProgramOptions, "args"> = {}): Promise<Culvert> {
     const child = await launch(COMMAND, { ...options, args });
     return new Culvert(`culvert ${args[0] ?? ""}`, child);
+  }
+
+  /** Starts a server that may have so many descriptors, no more from its first moment on, and waits until it listens. */
+  static async serverOf(descriptors: number): Promise<Culvert> {
+    const args = [`--nofile=${descriptors}:${descriptors}`, COMMAND, "server", "--json", "--port", "0"];
+    const server = new Culvert("culvert server", await launch(programPath("prlimit"), { args }));
+    await server.ready("server");
+    return server;
   }
 
   /** Starts a server and waits until it listens. Port 0 takes a free one. */
