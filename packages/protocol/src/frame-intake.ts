@@ -50,9 +50,11 @@ export class FrameIntake {
   #isOfUse(frame: Frame, now: number): boolean {
     const { streams, outbox, liveness, deadlines } = this.#parts;
     switch (frame.type) {
-      case "data":
+      case "data": {
+        const hasBytes = frame.payload.length > 0; // before who gets them gives their memory back
         streams.expect(frame.streamId).receiveData(frame.offset, frame.payload);
-        return frame.payload.length > 0;
+        return hasBytes;
+      }
       case "ack": {
         const isNews = outbox.receiveAck(frame.sequence, now);
         this.#host.signal();

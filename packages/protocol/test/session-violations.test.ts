@@ -254,6 +254,14 @@ describe("each of these is legal, though odd, and changes nothing", () => {
 });
 
 describe("useless frames", () => {
+  test("data is none of them although its reader has given its memory back", () => {
+    const lone = new LoneSession({ role: "server", options: { maxGlitchesPerMinute: 1 } });
+    const { handler } = lone.accept(1);
+    handler.onData = (chunk) => void (chunk.buffer as ArrayBuffer).transfer();
+    for (let i = 0; i < 5; i += 1) lone.give(encodeData(1, i, new Uint8Array(1)));
+    expect(lone.endedBecause).toBeUndefined();
+  });
+
   const KINDS: readonly (readonly [what: string, frame: () => Uint8Array])[] = [
     ["PINGs that cannot be answered so fast", () => encodePing(7)],
     ["data without a byte", () => encodeData(1, 0, new Uint8Array(0))],
