@@ -1,74 +1,99 @@
-import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { once } from "node:events";
-import { connect, createServer } from "node:net";
+import { execFile } from "node:child_process";
+import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
+import { freePort } from "./free-port.ts";
+import { findProgram, Program } from "./program.ts";
+import { notListening } from "./socket-table.ts";
 
 const execute = promisify(execFile);
 
 /** iperf3's own server on a free port of loopback. */
 export class IperfServer {
-  readonly #child: ChildProcess;
   readonly port: number;
+  readonly #program: Program;
 
-  private constructor(child: ChildProcess, port: number) {
-    this.#child = child;
+  private constructor(program: Program, port: number) {
+    this.#program = program;
     this.port = port;
   }
 
   /** @throws Error when iperf3 is not installed. */
   static async start(): Promise<IperfServer> {
+    if (findProgram("iperf3") === undefined) throw new Error("iperf3 is needed: apt-get install iperf3");
     const port = await freePort();
-    const child = spawn("iperf3", ["-s", "-B", "127.0.0.1", "-p", String(port), "--forceflush"], {
-      stdio: ["ignore", "pipe", "ignore"],
-    });
-    await Promise.race([
-      once(child.stdout, "data"), // its banner comes when it listens
-      once(child, "error").then(([error]) => {
-        throw new Error("iperf3 is needed: apt-get install iperf3", { cause: error });
-      }),
-    ]);
-    return new IperfServer(child, port);
+    const program = new Program("iperf3", ["-s", "-B", "127.0.0.1", "-p", String(port)]);
+    while ((await notListening([port])).length > 0) {
+      program.check();
+      await sleep(20);
+    }
+    return new IperfServer(program, port);
   }
 
   async stop(): Promise<void> {
-    this.#child.kill("SIGTERM");
-    await once(this.#child, "exit");
+    await this.#program.stop();
   }
 }
 
-export type Direction = "up" | "down";
+export type Direction = "up" | "down" | "both";
 
-/** Gbit/s of one stream that arrived at the other end. */
-export async function bulkRate(port: number, direction: Direction, seconds: number): Promise<number> {
-  const flags = ["-c", "127.0.0.1", "-p", String(port), "-t", String(seconds), "-J"];
-  if (direction === "down") flags.push("-R");
+export interface BulkOptions {
+  readonly direction: Direction;
+  readonly streams: number;
+  readonly seconds: number;
+  /** Seconds at the beginning that do not count. Default 0. */
+  readonly omitSeconds?: number;
+}
+
+export interface BulkResult {
+  /** What arrived at the other end, both directions together. */
+  readonly gigabitsPerSecond: number;
+  readonly gigabytes: number;
+}
+
+interface Sum {
+  readonly bits_per_second: number;
+  readonly bytes: number;
+}
+
+interface Report {
+  readonly error?: string;
+  readonly end?: { readonly sum_received?: Sum; readonly sum_received_bidir_reverse?: Sum };
+}
+
+/** Sends through `port` as fast as it takes it. @throws Error with iperf3's own words. */
+export async function bulk(port: number, options: BulkOptions, signal: AbortSignal): Promise<BulkResult> {
+  const flags = ["-c", "127.0.0.1", "-p", String(port), "-t", String(options.seconds), "-J"];
+  if (options.direction === "down") flags.push("-R");
+  if (options.direction === "both") flags.push("--bidir");
+  if (options.streams > 1) flags.push("-P", String(options.streams));
+  if (options.omitSeconds !== undefined) flags.push("-O", String(options.omitSeconds));
   for (;;) {
-    // Its exit status is 1 when the server still closes the test before: then it says so, and is asked again.
-    const { stdout } = await execute("iperf3", flags, { maxBuffer: 2 ** 26 }).catch(
-      (error: { stdout: string }) => error,
+    const report = await run(flags, signal);
+    const sums = [report.end?.sum_received, report.end?.sum_received_bidir_reverse].filter(
+      (sum) => sum !== undefined,
     );
-    const report = JSON.parse(stdout) as {
-      error?: string;
-      end?: { sum_received?: { bits_per_second: number } };
-    };
-    const rate = report.end?.sum_received?.bits_per_second;
-    if (rate !== undefined) return rate / 1e9;
-    if (report.error?.includes("busy") !== true) throw new Error(`iperf3: ${report.error}`);
+    if (sums.length > 0 && report.error === undefined) {
+      return {
+        gigabitsPerSecond: sums.reduce((sum, { bits_per_second }) => sum + bits_per_second, 0) / 1e9,
+        gigabytes: sums.reduce((sum, { bytes }) => sum + bytes, 0) / 1e9,
+      };
+    }
+    // It still closes the test before.
+    if (report.error?.includes("busy") !== true) throw new Error(`iperf3: ${report.error ?? "no result"}`);
+    await sleep(50, undefined, { signal });
   }
 }
 
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, "127.0.0.1");
-  await once(probe, "listening");
-  const { port } = probe.address() as { port: number };
-  probe.close();
-  await once(probe, "close");
-  return port;
-}
-
-/** A connection with Nagle's algorithm off, or its error. */
-export async function connected(port: number): Promise<ReturnType<typeof connect>> {
-  const socket = connect({ host: "127.0.0.1", port, noDelay: true });
-  await once(socket, "connect");
-  return socket;
+async function run(flags: readonly string[], signal: AbortSignal): Promise<Report> {
+  signal.throwIfAborted();
+  // Its exit status is 1 for what it tells in its report, too.
+  const { stdout, stderr } = await execute("iperf3", flags, { maxBuffer: 2 ** 26, signal }).catch(
+    (error: { stdout?: string; stderr?: string }) => ({ stdout: error.stdout, stderr: error.stderr }),
+  );
+  signal.throwIfAborted();
+  try {
+    return JSON.parse(stdout ?? "") as Report;
+  } catch {
+    return { error: stderr?.trim() || "it ended without a report" };
+  }
 }

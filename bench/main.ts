@@ -1,119 +1,108 @@
-// What one stream costs through the tunnel, beside the direct connection and in the same run: `pnpm bench [ROUNDS]`.
-// Both are measured in turn, so that a machine whose speed drifts slows both; medians with their quartiles are shown.
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { availableParallelism, cpus } from "node:os";
+// What Culvert costs beside its peers, all measured in turn in one session: `pnpm bench --help`.
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { bulkRate, IperfServer } from "./iperf.ts";
-import { connectionRate, roundTrips } from "./latency.ts";
-import { type Spread, spread } from "./statistics.ts";
-import { TunnelProcesses } from "./tunnel-processes.ts";
+import { readCommandLine, USAGE, UsageError } from "./command-line.ts";
+import { contendersOf } from "./contender.ts";
+import { machineFacts } from "./machine.ts";
+import type { Figure } from "./measures/figure.ts";
+import { scenariosOf } from "./measures/scenarios.ts";
+import { ALL_PEERS } from "./peers/all-peers.ts";
+import type { Peer } from "./peers/peer.ts";
+import { Program } from "./program.ts";
+import { json } from "./report/json.ts";
+import { markdown } from "./report/markdown.ts";
+import type { Outcome } from "./report/outcome.ts";
+import { pictures } from "./report/picture.ts";
+import { Results } from "./results.ts";
+import { runScenario } from "./run.ts";
+import { estimateSeconds } from "./schedule.ts";
+import type { Settings } from "./settings.ts";
+import { Targets } from "./targets.ts";
+import { TunnelPool } from "./tunnel-pool.ts";
 
-const ROUNDS = Number(process.argv[2] ?? "5");
-const BULK_SECONDS = 3;
-const ROUND_TRIPS = 5_000;
-const CONNECTIONS = 2_000;
+const USAGE_EXIT = 2;
+const INTERRUPTED_EXIT = 130;
 
-const figures = new Map<string, number[]>();
-
-function add(name: string, value: number): void {
-  const values = figures.get(name) ?? [];
-  values.push(value);
-  figures.set(name, values);
-  process.stderr.write(`${name.padEnd(44)} ${value.toFixed(2)}\n`);
+function say(line: string): void {
+  process.stderr.write(`${line}\n`);
 }
 
-async function measureBulk(): Promise<void> {
-  const iperf = await IperfServer.start();
-  const tunnel = await TunnelProcesses.start(iperf.port);
-  // A tunnel lives for months: its first seconds, in which Node compiles it, are not what it is measured by.
-  for (const direction of ["up", "down"] as const) {
-    for (const port of [tunnel.localPort, tunnel.remotePort]) await bulkRate(port, direction, BULK_SECONDS);
+/** Of those that were asked for, what is there and what is not. */
+async function look(
+  asked: readonly string[] | undefined,
+): Promise<{ there: Peer[]; absent: Outcome["absent"] }> {
+  const chosen = ALL_PEERS.filter(
+    ({ name, family }) => asked === undefined || asked.includes(name) || asked.includes(family),
+  );
+  const there: Peer[] = [];
+  const absent: { peer: Peer; reason: string }[] = [];
+  for (const peer of chosen) {
+    const reason = await peer.missing();
+    if (reason === undefined) there.push(peer);
+    else absent.push({ peer, reason });
   }
-  for (let round = 0; round < ROUNDS; round += 1) {
-    for (const direction of ["up", "down"] as const) {
-      add(`bulk ${direction}, direct`, await bulkRate(iperf.port, direction, BULK_SECONDS));
-      add(`bulk ${direction}, CONNECT`, await bulkRate(tunnel.localPort, direction, BULK_SECONDS));
-      add(`bulk ${direction}, LISTEN`, await bulkRate(tunnel.remotePort, direction, BULK_SECONDS));
-    }
-  }
-  await tunnel.stop();
-  await iperf.stop();
+  return { there, absent };
 }
 
-async function measureLatency(): Promise<void> {
-  const echo = spawn(process.execPath, [join(import.meta.dirname, "echo.ts")], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const [printed] = (await once(echo.stdout, "data")) as [Buffer];
-  const port = Number(printed.toString());
-  const tunnel = await TunnelProcesses.start(port);
-  const ways: readonly (readonly [string, number])[] = [
-    ["direct", port],
-    ["CONNECT", tunnel.localPort],
-    ["LISTEN", tunnel.remotePort],
-  ];
-  for (const [, to] of ways) {
-    await roundTrips(to, 500); // warm, as above
-    await connectionRate(to, CONNECTIONS, true);
-  }
-  for (let round = 0; round < ROUNDS; round += 1) {
-    for (const [way, to] of ways) {
-      const { p50, p99 } = await roundTrips(to, ROUND_TRIPS);
-      add(`round trip p50, ${way}`, p50);
-      add(`round trip p99, ${way}`, p99);
-    }
-    for (const [way, to] of ways) {
-      add(`connections, ${way}`, await connectionRate(to, CONNECTIONS, false));
-      add(`connections closed by both, ${way}`, await connectionRate(to, CONNECTIONS, true));
-    }
-  }
-  await tunnel.stop();
-  echo.kill();
+/** Written after each scenario: what an interrupted run has measured is not lost. */
+function write(outcome: Outcome): string {
+  const { out } = outcome.settings;
+  mkdirSync(out, { recursive: true });
+  for (const name of readdirSync(out)) if (name.endsWith(".svg")) rmSync(join(out, name));
+  const drawn = pictures(outcome);
+  for (const [name, svg] of drawn) writeFileSync(join(out, name), svg);
+  const text = markdown(outcome, [...drawn.keys()]);
+  writeFileSync(join(out, "report.md"), text);
+  writeFileSync(join(out, "report.json"), json(outcome));
+  return text;
 }
 
-const WAYS = ["direct", "CONNECT", "LISTEN"] as const;
-
-function show(s: Spread | undefined, digits: number): string {
-  if (s === undefined) return "-";
-  return `${s.median.toFixed(digits)} (${s.low.toFixed(digits)}-${s.high.toFixed(digits)})`;
-}
-
-function table(): string {
-  const spreads = new Map([...figures].map(([name, values]) => [name, spread(values)]));
-  const rows: readonly (readonly [name: string, unit: string, digits: number])[] = [
-    ["bulk up", "Gbit/s", 2],
-    ["bulk down", "Gbit/s", 2],
-    ["round trip p50", "µs", 0],
-    ["round trip p99", "µs", 0],
-    ["connections", "a second", 0],
-    ["connections closed by both", "a second", 0],
-  ];
-  const lines = [
-    "| | unit | direct | CONNECT | LISTEN | CONNECT / direct | LISTEN / direct |",
-    "| --- | --- | --- | --- | --- | --- | --- |",
-  ];
-  for (const [name, unit, digits] of rows) {
-    const [direct, connect, listen] = WAYS.map((way) => spreads.get(`${name}, ${way}`));
-    const ratio = (s: Spread | undefined): string => ((s?.median ?? 0) / (direct?.median ?? 1)).toFixed(2);
-    lines.push(
-      `| ${name} | ${unit} | ${show(direct, digits)} | ${show(connect, digits)} | ${show(listen, digits)} | ${ratio(connect)} | ${ratio(listen)} |`,
-    );
+async function measure(settings: Settings): Promise<void> {
+  const { there, absent } = await look(settings.peers);
+  for (const { peer, reason } of absent) say(`left out: ${peer.name} (${reason})`);
+  const contenders = contendersOf(there, settings.modes);
+  if (contenders.length === 0) {
+    throw new UsageError("nothing of what was asked for is here, or none of it has this mode");
   }
-  return lines.join("\n");
+  const scenarios = scenariosOf(settings);
+  const minutes = Math.ceil(estimateSeconds(scenarios, contenders, settings.rounds) / 60);
+  say(`${contenders.length} rows, ${settings.rounds} rounds: about ${minutes} minutes`);
+
+  const targets = await Targets.start();
+  const pool = new TunnelPool(targets.ports);
+  const results = new Results();
+  const versions = new Map<Peer, string>();
+  for (const peer of there) versions.set(peer, await peer.version());
+  const figures: Figure[] = [];
+  const outcome: Outcome = {
+    ...{ machine: await machineFacts(), settings, contenders, figures, results, versions, absent },
+    connections: pool.connections,
+  };
+  let text = "";
+  for (const scenario of scenarios) {
+    figures.push(...scenario.steps.flatMap((step) => step.figures));
+    const { rounds } = settings;
+    await runScenario(scenario, { contenders, rounds, targets: targets.ports, pool, results, say });
+    text = write(outcome);
+  }
+  await pool.stop();
+  await targets.stop();
+  process.stdout.write(`\n${text}`);
+  say(`written to ${settings.out}`);
 }
 
-for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(1));
-await measureBulk();
-await measureLatency();
-const results = join(import.meta.dirname, "results");
-mkdirSync(results, { recursive: true });
-const machine = `${cpus()[0]?.model ?? "unknown"}, ${availableParallelism()} cores, Node ${process.versions.node}`;
-writeFileSync(
-  join(results, "latest.json"),
-  JSON.stringify({ machine, rounds: ROUNDS, figures: Object.fromEntries(figures) }),
-);
-process.stdout.write(
-  `\n${machine}; ${ROUNDS} interleaved rounds, median (quartiles); plain WebSocket, loopback\n\n${table()}\n`,
-);
+// However this ends, it leaves nothing behind.
+process.once("exit", () => Program.killAll());
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.once(signal, () => process.exit(INTERRUPTED_EXIT));
+}
+
+try {
+  const settings = readCommandLine(process.argv.slice(2), ALL_PEERS);
+  if (settings === "help") process.stdout.write(USAGE);
+  else await measure(settings);
+} catch (error) {
+  if (!(error instanceof UsageError)) throw error;
+  say(`bench: ${error.message}\nbench --help tells all options.`);
+  process.exitCode = USAGE_EXIT;
+}
