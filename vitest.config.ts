@@ -13,7 +13,7 @@ export default defineConfig({
         ssr: { resolve },
         test: {
           name: "unit",
-          include: ["packages/*/test/**/*.test.ts"],
+          include: ["packages/*/test/**/*.test.ts", "bench/test/**/*.test.ts"],
           exclude: ["**/node_modules/**", "**/*.sim.test.ts"],
           testTimeout: 30_000, // no test is about speed, and the machine may be busy
           sequence: { groupOrder: 0 },

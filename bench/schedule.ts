@@ -32,8 +32,12 @@ export function estimateSeconds(
   rounds: number,
 ): number {
   let seconds = 0;
+  const links = new Set<string>();
   for (const scenario of scenarios) {
-    seconds += contenders.length * START_SECONDS;
+    // Scenarios with the same link share their tunnels.
+    const link = JSON.stringify(scenario.link) ?? "none";
+    if (scenario.hasOwnTunnels !== true && !links.has(link)) seconds += contenders.length * START_SECONDS;
+    links.add(link);
     for (const { step } of turnsOf(scenario, contenders, rounds)) seconds += step.seconds;
   }
   return seconds;

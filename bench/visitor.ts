@@ -60,7 +60,7 @@ export function request(
 }
 
 /** Why a signal was aborted, in words. */
-export function reasonOf(signal: AbortSignal): string {
+function reasonOf(signal: AbortSignal): string {
   const reason: unknown = signal.reason;
   if (reason instanceof Error) return reason.name === "TimeoutError" ? "out of time" : reason.message;
   return String(reason);

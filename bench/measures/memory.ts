@@ -36,6 +36,7 @@ function figures(section: string, texts: readonly FigureText[]): Figure[] {
     unit,
     better: "lower",
     digits: unit === "KiB" ? 1 : 0,
+    noRatio: id.endsWith("-heap"), // of no peer it is known
   }));
 }
 
@@ -137,7 +138,7 @@ function streamStep(count: number): Step {
       { id: `${id}-client-each`, title: "client, each stream", unit: "KiB" },
       { id: `${id}-heap`, title: "server heap", unit: "MiB" },
     ]),
-    seconds: 5 + count / 500,
+    seconds: 4 + count / 500,
     maxSeconds: 30 + count / 50,
     run: async (context) => {
       refuseThousands(context);
@@ -202,7 +203,7 @@ function clientStep(count: number): Step {
       { id: `${id}-server-each`, title: "server, each client", unit: "KiB" },
       { id: `${id}-heap`, title: "server heap", unit: "MiB" },
     ]),
-    seconds: 6 + count / 20,
+    seconds: 5 + count / 15,
     maxSeconds: 60 + count / 2,
     run: async (context) => {
       refuseThousands(context);

@@ -17,8 +17,18 @@ export function scenariosOf(settings: Settings): Scenario[] {
     { name: "connections", steps: wanted.has("connections") ? connectionSteps(settings) : [] },
     { name: "half-close", steps: wanted.has("half-close") ? [HALF_CLOSE_STEP] : [], isOnce: true },
     ...(wanted.has("distance") ? distanceScenarios(settings) : []),
-    { name: "survival", steps: wanted.has("survival") ? [SURVIVAL_STEP] : [], isOnce: true },
-    { name: "memory", steps: wanted.has("memory") ? memorySteps(settings) : [], isOnce: true },
+    {
+      name: "survival",
+      steps: wanted.has("survival") ? [SURVIVAL_STEP] : [],
+      isOnce: true,
+      hasOwnTunnels: true,
+    },
+    {
+      name: "memory",
+      steps: wanted.has("memory") ? memorySteps(settings) : [],
+      isOnce: true,
+      hasOwnTunnels: true,
+    },
   ];
   return scenarios.filter(({ steps }) => steps.length > 0);
 }

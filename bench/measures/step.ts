@@ -37,6 +37,8 @@ export interface Scenario {
   /** The link between client and server. Default: none. */
   readonly link?: LinkSettings;
   readonly steps: readonly Step[];
+  /** Each step starts tunnels for itself. */
+  readonly hasOwnTunnels?: boolean;
   /** What does not vary, or takes long, is measured in the first round only. */
   readonly isOnce?: boolean;
 }

@@ -81,7 +81,7 @@ export const SURVIVAL_STEP: Step = {
       noRatio: true,
     },
   ],
-  seconds: 6,
+  seconds: 5,
   maxSeconds: 60,
   run: (context) => context.withTunnel({ link: LINK }, (tunnel) => survive(tunnel, context.signal)),
 };

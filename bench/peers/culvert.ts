@@ -20,6 +20,11 @@ function streamFlags(streams: number): string[] {
   return streams < DEFAULT_MAX_STREAMS ? [] : ["--max-streams", String(streams + 64)];
 }
 
+/** The client checks certificates, and trusts none that nobody has signed unless it is told to. */
+function trusting(url: string, folder: string): Readonly<Record<string, string>> {
+  return url.startsWith("wss:") ? { NODE_EXTRA_CA_CERTS: certificateIn(folder).certificate } : {};
+}
+
 function startClient(url: (request: ClientRequest) => string, request: ClientRequest): Program[] {
   const flag = request.mode === "connect" ? "-L" : "-R";
   const tunnels = request.forwards.flatMap(({ listenPort, targetPort }) => [
@@ -29,7 +34,7 @@ function startClient(url: (request: ClientRequest) => string, request: ClientReq
   const args = ["client", url(request), ...tunnels, "--name", `bench-${request.index}`];
   return [
     new Program(CULVERT, [...args, ...streamFlags(request.streams), "--log-level", "error"], {
-      env: { NODE_EXTRA_CA_CERTS: certificateIn(request.folder).certificate },
+      env: trusting(url(request), request.folder),
     }),
   ];
 }
@@ -50,7 +55,7 @@ function startClients(
   const script = join(import.meta.dirname, "culvert-clients-process.ts");
   return [
     new Program(process.execPath, [...NODE_FLAGS, script, JSON.stringify(clients)], {
-      env: { NODE_EXTRA_CA_CERTS: certificateIn(first.folder).certificate },
+      env: trusting(url(first), first.folder),
     }),
   ];
 }

@@ -40,7 +40,7 @@ function programs(outcome: Outcome): string[] {
   const peers = [...new Set(outcome.contenders.map(({ peer }) => peer))];
   return [
     ...table(
-      ["program", "version", "encryption", "TCP connections with 16 streams", "note"],
+      ["program", "version", "encryption", "TCP connections with 4 tunnels and 16 streams open", "note"],
       peers.map((peer) => [
         peer.name,
         outcome.versions.get(peer) ?? "-",
@@ -53,6 +53,9 @@ function programs(outcome: Outcome): string[] {
   ];
 }
 
+/** Nobody to compare with. */
+const NO_PEER = "no peer";
+
 /** One line a figure: how Culvert stands to the best peer of each group. */
 function summary(outcome: Outcome): string[] {
   const groups = groupsOf(outcome).filter(({ contenders }) =>
@@ -62,7 +65,8 @@ function summary(outcome: Outcome): string[] {
   for (const figure of outcome.figures) {
     if (figure.noRatio === true || figure.words !== undefined) continue;
     const cells = groups.map((group) => standing(outcome, figure, group));
-    if (cells.some((cell) => cell !== "-")) rows.push([`${figure.section}: ${figure.title}`, ...cells]);
+    if (cells.some((cell) => cell !== "-" && cell !== NO_PEER))
+      rows.push([`${figure.section}: ${figure.title}`, ...cells]);
   }
   if (rows.length === 0) return [];
   return [
@@ -79,7 +83,7 @@ function standing({ results }: Outcome, figure: Figure, { contenders }: Group): 
   if (own === undefined || own.cell.kind === "none") return "-";
   if (own.cell.kind === "failed") return `failed: ${own.cell.reason}`;
   return best === undefined || own.ratio === undefined
-    ? "no peer"
+    ? NO_PEER
     : `${ratioText(own)} of ${best.contender.peer.name}`;
 }
 
@@ -101,7 +105,7 @@ function groupTables(outcome: Outcome, group: Group): string[] {
 }
 
 /** A cell: `7.00 (6.90-7.10) ×1.20`, `kept`, `failed: why` or `-`. */
-export function cellText(figure: Figure | undefined, comparison: Comparison | undefined): string {
+function cellText(figure: Figure | undefined, comparison: Comparison | undefined): string {
   if (figure === undefined || comparison === undefined) return "-";
   const { cell, contender } = comparison;
   if (cell.kind === "none") return "-";

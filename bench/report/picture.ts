@@ -1,7 +1,7 @@
 import { type CustomSeriesOption, type EChartsOption, init } from "echarts";
 import type { Contender } from "../contender.ts";
 import type { Figure } from "../measures/figure.ts";
-import type { Mode } from "../peers/peer.ts";
+import type { Mode, Peer, Security } from "../peers/peer.ts";
 import type { Results } from "../results.ts";
 import { type Outcome, sectionsOf } from "./outcome.ts";
 
@@ -11,16 +11,16 @@ const LEFT = 130;
 const RIGHT = 110;
 const ROW = 16;
 const PANEL_HEAD = 34;
-const COLORS: Readonly<Record<Contender["peer"]["kind"], string>> = {
-  culvert: "#1f6fb4",
-  peer: "#9aa5b1",
-  limit: "#d9dee3",
+const COLORS: Readonly<Record<Peer["kind"], Readonly<Record<Security, string>>>> = {
+  culvert: { none: "#4a9be0", encrypted: "#14508a" },
+  peer: { none: "#aeb7c0", encrypted: "#6f7a86" },
+  limit: { none: "#dfe3e7", encrypted: "#dfe3e7" },
 };
 const MODE_NAMES: Readonly<Record<Mode, string>> = { connect: "-L", listen: "-R" };
 
 interface Bar {
   readonly name: string;
-  readonly kind: Contender["peer"]["kind"];
+  readonly color: string;
   readonly median: number;
   readonly low: number;
   readonly high: number;
@@ -32,7 +32,7 @@ function barsOf(figure: Figure, contenders: readonly Contender[], results: Resul
     if (cell.kind !== "measured") return [];
     const { peer, mode } = contender;
     const name = peer.kind === "limit" ? peer.name : `${peer.name} ${MODE_NAMES[mode]}`;
-    return [{ name, kind: peer.kind, ...cell.spread }];
+    return [{ name, color: COLORS[peer.kind][peer.security], ...cell.spread }];
   });
 }
 
@@ -54,7 +54,7 @@ function whiskers(bars: readonly Bar[], at: number): CustomSeriesOption {
 }
 
 /** One picture of a section: a panel of bars for each figure, drawn as SVG. Undefined if there is nothing to draw. */
-export function sectionPicture(
+function sectionPicture(
   section: string,
   figures: readonly Figure[],
   { contenders, results }: Outcome,
@@ -74,7 +74,13 @@ export function sectionPicture(
     animation: false,
     backgroundColor: "#ffffff",
     title: [
-      { text: section, subtext: "median; line: quartiles", left: 12, top: 8 },
+      {
+        text: section,
+        subtext:
+          "medians; the line is from quartile to quartile; dark: encrypted; blue: Culvert; palest: no tunnel, the limit",
+        left: 12,
+        top: 8,
+      },
       ...places.map(({ figure, top }) => ({
         text: titleOf(figure),
         left: LEFT,
@@ -98,7 +104,7 @@ export function sectionPicture(
         xAxisIndex: i,
         yAxisIndex: i,
         barWidth: "70%",
-        data: bars.map(({ median, kind }) => ({ value: median, itemStyle: { color: COLORS[kind] } })),
+        data: bars.map(({ median, color }) => ({ value: median, itemStyle: { color } })),
         label: {
           show: true,
           position: "right" as const,
