@@ -30,6 +30,7 @@ export class Program {
   readonly ended: Promise<string>;
   #output = "";
   #hasEnded = false;
+  #how = "";
 
   constructor(command: string, args: readonly string[], options: ProgramOptions = {}) {
     this.name = command.slice(command.lastIndexOf("/") + 1);
@@ -49,6 +50,7 @@ export class Program {
     this.ended = new Promise((resolve) => {
       const over = (how: string): void => {
         this.#hasEnded = true;
+        this.#how = how;
         resolve(how);
       };
       this.child.once("error", (error) => over(error.message));
@@ -78,11 +80,14 @@ export class Program {
 
   /** @throws Error with its last words if it is not running any more. */
   check(): void {
-    if (this.#hasEnded) throw new Error(`${this.name} has ended: ${this.lastLine}`);
+    if (this.#hasEnded) throw new Error(this.lastWords);
   }
 
-  get lastLine(): string {
-    return this.output.split("\n").at(-1)?.slice(0, 200) || "without a word";
+  /** What it wrote last, and how it ended if it did; empty of one that runs and is silent. */
+  get lastWords(): string {
+    const line = this.output.split("\n").at(-1)?.slice(0, 200) ?? "";
+    if (this.#hasEnded) return `${this.name} has ended (${this.#how})${line === "" ? "" : `: ${line}`}`;
+    return line === "" ? "" : `${this.name}: ${line}`;
   }
 
   /** Ends it and what it forked; resolves when the program is gone. May be called again. */

@@ -1,3 +1,4 @@
+import { stripVTControlCharacters } from "node:util";
 import { type Contender, nameOf } from "./contender.ts";
 import type { Figure } from "./measures/figure.ts";
 import type { Scenario, StepContext } from "./measures/step.ts";
@@ -46,7 +47,8 @@ async function take({ round, step, contender }: Turn, options: RunOptions): Prom
     });
   } catch (error) {
     out.abort(error); // whatever of it still runs
-    const reason = reasonFor(error);
+    const words = pool.lastWords(contender);
+    const reason = words === undefined ? reasonFor(error) : `${reasonFor(error)}; ${words}`;
     for (const figure of step.figures) results.fail(figure, contender, reason);
     say(line(step.figures[0], contender, `failed: ${reason}`));
     await pool.drop(contender);
@@ -70,6 +72,8 @@ function contextOf(contender: Contender, options: RunOptions, signal: AbortSigna
       const tunnel = await Tunnel.start({ ...contender, targets, ...settings }, both);
       try {
         return await use(tunnel);
+      } catch (error) {
+        throw new Error(`${reasonFor(error)}; ${tunnel.lastWords}`, { cause: error });
       } finally {
         await tunnel.stop();
       }
@@ -85,7 +89,7 @@ function whenAborted(signal: AbortSignal): Promise<never> {
 
 function reasonFor(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
-  return text.replaceAll(/\s+/g, " ").slice(0, 200);
+  return stripVTControlCharacters(text).replaceAll(/\s+/g, " ").slice(0, 300);
 }
 
 function line(figure: Figure | undefined, contender: Contender, text: string): string {

@@ -48,6 +48,11 @@ export class TunnelPool {
     return tunnel;
   }
 
+  /** What the programs of its running tunnel said last. */
+  lastWords(contender: Contender): string | undefined {
+    return this.#tunnels.get(nameOf(contender))?.lastWords;
+  }
+
   /** Ends a tunnel in which something failed: the next step gets a new one. */
   async drop(contender: Contender): Promise<void> {
     const name = nameOf(contender);

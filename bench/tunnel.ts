@@ -40,6 +40,8 @@ const LINK_HOST = "127.0.0.2";
 const DEFAULT_STREAMS = 256;
 /** Draws the same losses for each peer. */
 const SEED = 4_711;
+/** Programs whose last words are told when a tunnel fails. */
+const MOST_WORDS = 4;
 /** Client processes that start at once. */
 const STARTS = 4;
 
@@ -102,6 +104,11 @@ export class Tunnel {
   async cut(): Promise<number> {
     if (this.#link === undefined) throw new Error("there is no link to cut");
     return this.#link.cut();
+  }
+
+  /** What its programs said last, for the report of a failure: that it was one of descriptors only they know. */
+  get lastWords(): string {
+    return wordsOf({ server: [...this.server], clients: [...this.clients] });
   }
 
   /** @throws Error if a process of it has ended. */
@@ -244,8 +251,9 @@ async function answers(port: number, signal: AbortSignal): Promise<boolean> {
   }
 }
 
-function wordsOf({ server, clients }: Parts): string {
-  return [...server, ...clients].map(({ name, lastLine }) => `${name}: ${lastLine}`).join("; ");
+function wordsOf({ server, clients }: Pick<Parts, "server" | "clients">): string {
+  const words = [...server, ...clients].map(({ lastWords }) => lastWords).filter((it) => it !== "");
+  return words.slice(0, MOST_WORDS).join("; ") || "no process of it says why";
 }
 
 async function end(parts: Pick<Parts, "server" | "clients" | "link">, folder: string): Promise<void> {
