@@ -28,7 +28,7 @@ Options:
   --loss <percent>    packets that its second half loses; 0 leaves that out (default: 0.1)
   --streams <list>    idle streams of the memory measure (default: 1000; with --full: 1000,10000)
   --clients <n>       idle clients of the memory measure; 0 leaves them out (default: 50; with --full: 1000)
-  --full              all figures, and not the short set; takes an hour or more
+  --full              all figures, and not the short set; takes two hours and more
   --out <folder>      where report.md, report.json and the pictures go (default: bench/results)
   -h, --help          this text
 

@@ -2,7 +2,7 @@ import { execFile } from "node:child_process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { freePort } from "./free-port.ts";
-import { findProgram, Program } from "./program.ts";
+import { Program } from "./program.ts";
 import { notListening } from "./socket-table.ts";
 
 const execute = promisify(execFile);
@@ -17,9 +17,8 @@ export class IperfServer {
     this.port = port;
   }
 
-  /** @throws Error when iperf3 is not installed. */
+  /** @throws Error when iperf3 does not start. */
   static async start(): Promise<IperfServer> {
-    if (findProgram("iperf3") === undefined) throw new Error("iperf3 is needed: apt-get install iperf3");
     const port = await freePort();
     const program = new Program("iperf3", ["-s", "-B", "127.0.0.1", "-p", String(port)]);
     while ((await notListening([port])).length > 0) {

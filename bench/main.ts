@@ -8,7 +8,7 @@ import type { Figure } from "./measures/figure.ts";
 import { scenariosOf } from "./measures/scenarios.ts";
 import { ALL_PEERS } from "./peers/all-peers.ts";
 import type { Peer } from "./peers/peer.ts";
-import { Program } from "./program.ts";
+import { findProgram, Program } from "./program.ts";
 import { json } from "./report/json.ts";
 import { markdown } from "./report/markdown.ts";
 import type { Outcome } from "./report/outcome.ts";
@@ -57,7 +57,15 @@ function write(outcome: Outcome): string {
   return text;
 }
 
+/** @throws UsageError naming what this machine has not. */
+function checkMachine(): void {
+  if (process.platform !== "linux")
+    throw new UsageError("processes are measured through /proc: it needs Linux");
+  if (findProgram("iperf3") === undefined) throw new UsageError("iperf3 is needed: apt-get install iperf3");
+}
+
 async function measure(settings: Settings): Promise<void> {
+  checkMachine();
   const { there, absent } = await look(settings.peers);
   for (const { peer, reason } of absent) say(`left out: ${peer.name} (${reason})`);
   const contenders = contendersOf(there, settings.modes);

@@ -23,7 +23,7 @@ export function turnsOf(scenario: Scenario, contenders: readonly Contender[], ro
 }
 
 /** From the start of a tunnel to its being warm. */
-const START_SECONDS = 3;
+const START_SECONDS = 2;
 
 /** About how long scenarios take, in seconds. */
 export function estimateSeconds(

@@ -32,7 +32,6 @@ export class Targets {
     this.#iperf = iperf;
   }
 
-  /** @throws Error when iperf3 is not installed. */
   static async start(): Promise<Targets> {
     const iperf = await IperfServer.start();
     const program = new Program(process.execPath, [join(import.meta.dirname, "targets-process.ts")], {

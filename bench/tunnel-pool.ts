@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { type Contender, nameOf } from "./contender.ts";
 import { bulk } from "./iperf.ts";
 import { connectionRate } from "./measures/connections.ts";
@@ -8,6 +9,7 @@ import { connected, oneByte } from "./visitor.ts";
 
 /** Streams that are open while connections are counted. */
 const COUNTED_STREAMS = 16;
+const SETTLE_MS = 200;
 const WARM_BULK_SECONDS = 1;
 const WARM_CONNECTION_SECONDS = 0.5;
 
@@ -77,6 +79,7 @@ async function warm(tunnel: Tunnel, signal: AbortSignal): Promise<void> {
 
 /** With a few streams open and used; looked up in the kernel's table, not believed. */
 async function connectionsUsed(tunnel: Tunnel, signal: AbortSignal): Promise<number> {
+  await sleep(SETTLE_MS, undefined, { signal }); // the one that showed that it is ready is closing
   const sockets = await Promise.all(
     Array.from({ length: COUNTED_STREAMS }, () => connected(tunnel.ports.echo, signal)),
   );

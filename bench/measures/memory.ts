@@ -138,7 +138,7 @@ function streamStep(count: number): Step {
       { id: `${id}-client-each`, title: "client, each stream", unit: "KiB" },
       { id: `${id}-heap`, title: "server heap", unit: "MiB" },
     ]),
-    seconds: 4 + count / 500,
+    seconds: 3 + count / 500,
     maxSeconds: 30 + count / 50,
     run: async (context) => {
       refuseThousands(context);
@@ -203,7 +203,7 @@ function clientStep(count: number): Step {
       { id: `${id}-server-each`, title: "server, each client", unit: "KiB" },
       { id: `${id}-heap`, title: "server heap", unit: "MiB" },
     ]),
-    seconds: 5 + count / 15,
+    seconds: 4 + count / 20,
     maxSeconds: 60 + count / 2,
     run: async (context) => {
       refuseThousands(context);

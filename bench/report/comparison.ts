@@ -12,7 +12,7 @@ export interface Best {
 export interface Comparison {
   readonly contender: Contender;
   readonly cell: Cell;
-  /** To the best peer; above 1 this contender is ahead, whether more or less is better. Of medians; spread over rounds. */
+  /** To the best peer; above 1 this contender is ahead, whether more or less is better. */
   readonly ratio: Spread | undefined;
 }
 
@@ -48,8 +48,7 @@ function ratioOf(figure: Figure, own: Cell, best: Cell): Spread | undefined {
   const rounds: number[] = [];
   for (const [round, value] of own.values) {
     const other = best.values.get(round);
-    if (other !== undefined) rounds.push(ratio(value, other));
+    if (other !== undefined && Number.isFinite(ratio(value, other))) rounds.push(ratio(value, other));
   }
-  const median = ratio(own.spread.median, best.spread.median);
-  return Number.isFinite(median) ? { ...spread(rounds), median } : undefined;
+  return rounds.length === 0 ? undefined : spread(rounds);
 }

@@ -19,7 +19,7 @@ test("takes the lowest where less is better", () => {
   expect(bestPeer(TIME, contenders, results)).toEqual({ contender: contender(SLOW), median: 1 });
 });
 
-test("makes a ratio of the medians, and its spread of the rounds", () => {
+test("takes the ratio round by round: its median and its quartiles", () => {
   const { results, contenders } = sampleOutcome(new Map([[RATE, ROUNDS]]));
   const own = compare(RATE, contenders, results)[1];
   expect(own?.contender).toEqual(contender(CULVERT));
