@@ -1,4 +1,5 @@
-// Many Culvert clients in one process. Takes them as JSON.
+// Many Culvert clients in one process. Takes the name of a file that has them as JSON.
+import { readFileSync } from "node:fs";
 import { Client, CONNECT, LISTEN } from "@culvert/client";
 import type { Forward, Mode } from "./peer.ts";
 
@@ -12,7 +13,7 @@ interface Settings {
 /** Handshakes under way at once: a server takes 200 a second, and a herd would only be told to come back later. */
 const AT_ONCE = 8;
 
-const waiting = JSON.parse(process.argv[2] ?? "[]") as Settings[];
+const waiting = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8")) as Settings[];
 
 async function startSome(): Promise<void> {
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {

@@ -1,3 +1,4 @@
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Program, type ProgramOptions } from "../program.ts";
 import { certificateIn, makeCertificate } from "./certificate.ts";
@@ -40,10 +41,10 @@ function startClient(url: (request: ClientRequest) => string, request: ClientReq
 }
 
 /** One process for all of them: the clients of a thousand machines are not what is measured. */
-function startClients(
+async function startClients(
   url: (request: ClientRequest) => string,
   requests: readonly ClientRequest[],
-): Program[] {
+): Promise<Program[]> {
   const [first] = requests;
   if (first === undefined) return [];
   const clients = requests.map((request) => ({
@@ -53,8 +54,10 @@ function startClients(
     name: `bench-${request.index}`,
   }));
   const script = join(import.meta.dirname, "culvert-clients-process.ts");
+  const file = join(first.folder, "clients.json"); // too long for an argument
+  await writeFile(file, JSON.stringify(clients));
   return [
-    new Program(process.execPath, [...NODE_FLAGS, script, JSON.stringify(clients)], {
+    new Program(process.execPath, [...NODE_FLAGS, script, file], {
       env: trusting(url(first), first.folder),
     }),
   ];
