@@ -32,9 +32,10 @@ describe("cut", () => {
   it("does not wait for ever for the ends of those that were cut with FIN", async () => {
     await using rig = await Rig.start();
     const { near, far } = await rig.pair();
+    const gone = once(rig.proxy, "connectionClosed");
     rig.proxy.cut({ how: "fin" });
     await Promise.all([near.ended, far.ended]);
-    await once(rig.proxy, "connectionClosed");
+    await gone;
     expect(rig.proxy.stats().live).toBe(0);
   });
 

@@ -135,14 +135,19 @@ export async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await sleep(2);
 }
 
-/** Waits until a number stands still. An early answer can only make an upper bound easier to hold. */
+/**
+ * Waits until a number stands still. It counts looks and not time, so that it is not deceived when the process itself
+ * stands still. An early answer can only make an upper bound easier to hold: wait for a lower one before.
+ */
 export async function settled(value: () => number): Promise<number> {
-  for (let last = -1; ; ) {
+  let last = value();
+  for (let looks = 0; looks < 20; looks += 1) {
+    await sleep(5);
     const now = value();
-    if (now === last) return now;
+    if (now !== last) looks = 0;
     last = now;
-    await sleep(100);
   }
+  return last;
 }
 
 /** One turn of the event loop. */
