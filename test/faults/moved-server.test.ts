@@ -2,6 +2,7 @@ import dns from "node:dns";
 import { ChaosProxy } from "@culvert/chaos";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import { until } from "../support/deadline.ts";
+import { freePort } from "../support/free-port.ts";
 import { OpenHandles } from "../support/open-handles.ts";
 import { Service } from "../support/service.ts";
 import { MODES, TunnelFixture } from "../support/tunnel-fixture.ts";
@@ -33,9 +34,10 @@ it("a server whose name moves to another address during an outage is found there
   const server = (): string => `ws://${NAME}:${port}/`;
   await using fixture = await TunnelFixture.prepare({ client: { server } });
   const target = { host: "127.0.0.1", port: fixture.server.address?.port ?? 0 };
-  await using before = await ChaosProxy.start({ target });
-  await using after = await ChaosProxy.start({ target, host: "127.0.0.2", port: before.port });
-  port = before.port;
+  // At both addresses.
+  port = await freePort();
+  await using before = await ChaosProxy.start({ target, port });
+  await using after = await ChaosProxy.start({ target, host: "127.0.0.2", port });
   await fixture.client.start();
   await until(() => fixture.client.stats().session?.link.rttMs !== undefined, "the session is proven");
   const visitors = await Promise.all(

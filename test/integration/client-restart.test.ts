@@ -113,9 +113,7 @@ describe("two clients of one name", () => {
     await using service = await Service.echo();
     await using fixture = await TunnelFixture.start({ seed: 1, client: { name: "away" } });
     await fixture.open(LISTEN, service.address);
-    fixture.proxy.refuse();
-    fixture.proxy.cut({ how: "rst" });
-    await fixture.states.reaches("detached");
+    await fixture.takeAway();
     await using newer = new Client({ server: urlOf(fixture.server), name: "away", drainMs: 0 });
     await newer.start();
     fixture.proxy.refuse(false);

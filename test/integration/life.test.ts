@@ -1,5 +1,5 @@
 import { Client, CONNECT } from "@culvert/client";
-import { Server, type ServerEventOf } from "@culvert/server";
+import { Server } from "@culvert/server";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { soon, until } from "../support/deadline.ts";
 import { Forked } from "../support/forked.ts";
@@ -142,9 +142,7 @@ describe.each(MODES)("%s: going away in good order", (mode) => {
       const sink = new SeededSink(visitor.socket, 1);
       const source = new SeededSource(target.socket, 1);
       await until(() => sink.received > 100_000, "the transfer runs");
-      fixture.proxy.refuse();
-      fixture.proxy.cut({ how: "rst" });
-      await fixture.states.reaches("detached");
+      await fixture.takeAway();
       const closing = fixture[side].close({ drainMs: FOREVER });
       await until(() => isDraining(fixture), "it drains");
       fixture.proxy.refuse(false);
@@ -198,14 +196,13 @@ describe("a server", () => {
 
   it("tells of each session: new, attached, detached, attached, ended; and each end its cause", async () => {
     await using fixture = await TunnelFixture.prepare({ seed: 2 });
-    const events: ServerEventOf<"session">[] = [];
-    fixture.server.on("session", (event) => events.push(event));
     await fixture.client.start();
     await until(() => fixture.client.stats().session?.link.rttMs !== undefined, "the session is proven");
     fixture.proxy.cut({ how: "rst" });
     await fixture.states.entered("open", 2);
     await fixture.client.close();
-    await until(() => events.at(-1)?.current === "ended", "the end is told");
+    await fixture.served.entered("ended", 1);
+    const { events } = fixture.served;
     expect(events.map(({ previous, current }) => `${previous} to ${current}`)).toEqual([
       "new to attached",
       "attached to detached",
@@ -224,7 +221,7 @@ describe("a server", () => {
   it("closed, tells its clients; they go on dialing, and end when they are closed", async () => {
     await using fixture = await TunnelFixture.start();
     await fixture.server.close();
-    await fixture.states.reaches("connecting");
+    await fixture.states.entered("connecting", 2);
     expect(fixture.states.causes("connecting")).toEqual([undefined, "shutting_down"]);
     await soon(fixture.client.close(), "the close is done", 5000);
     expect(fixture.states.path).toEqual(["connecting", "open", "connecting", "closing", "closed"]);
@@ -236,14 +233,11 @@ describe("a server", () => {
     const tunnel = await fixture.open(CONNECT, service.address);
     const visitor = await WireEnd.connect(tunnel.address);
     expect(await visitor.ask("before")).toBe("before");
-    fixture.proxy.refuse();
-    fixture.proxy.cut({ how: "rst" });
-    await fixture.states.reaches("detached");
+    await fixture.takeAway();
     const closing = fixture.server.close({ drainMs: FOREVER });
     const newcomer = new Client({ server: urlOf(fixture.server), retry: { ...QUICK_RETRY, maxAttempts: 1 } });
     await expect(newcomer.start()).rejects.toMatchObject({ code: "attempts_exhausted" });
-    fixture.proxy.refuse(false);
-    await fixture.states.reaches("open");
+    await fixture.restore();
     expect(await visitor.ask("after")).toBe("after");
     visitor.socket.end();
     expect(await visitor.closed()).toBe("end");

@@ -1,6 +1,7 @@
 import { CONNECT, LISTEN, type Mode, type Tunnel } from "@culvert/client";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../support/deadline.ts";
+import { freeAddress } from "../support/free-port.ts";
 import { OpenHandles } from "../support/open-handles.ts";
 import { SeededSink } from "../support/seeded-sink.ts";
 import { SeededSource } from "../support/seeded-source.ts";
@@ -16,18 +17,8 @@ beforeEach(() => {
 });
 afterEach(() => handles.gone());
 
-/** Takes the link away until `restore`: live transports are reset, and new ones too. Both sides know it then. */
-async function takeAway(fixture: TunnelFixture): Promise<void> {
-  fixture.proxy.refuse();
-  fixture.proxy.cut({ how: "rst" });
-  await fixture.states.reaches("detached");
-  await until(() => fixture.server.stats().attached === 0, "the server is detached");
-}
-
-async function restore(fixture: TunnelFixture): Promise<void> {
-  fixture.proxy.refuse(false);
-  await fixture.states.reaches("open");
-}
+/** Longer than it takes to visit somebody on a machine that is busy. */
+const GRACE_MS = 2000;
 
 interface Carried extends AsyncDisposable {
   readonly fixture: TunnelFixture;
@@ -65,10 +56,10 @@ describe.each(MODES)("%s: while the link is away", (mode) => {
     "what the %s said before and meanwhile reaches the %s afterwards, with its end",
     async (from, to) => {
       await using carried = await carry(mode);
-      await takeAway(carried.fixture);
+      await carried.fixture.takeAway();
       carried[from].socket.write("meanwhile, ");
       carried[from].socket.end("and the end");
-      await restore(carried.fixture);
+      await carried.fixture.restore();
       expect(await carried[to].ended()).toBe("end");
       expect(carried[to].text.slice(1)).toBe("meanwhile, and the end");
       carried[to].socket.end("an answer");
@@ -89,8 +80,8 @@ describe.each(MODES)("%s: while the link is away", (mode) => {
       const sink = new SeededSink(carried[ended].socket, 4);
       const source = new SeededSource(carried[talks].socket, 4, 4 * MEGABYTE);
       await until(() => sink.received > MEGABYTE, "the answer runs");
-      await takeAway(carried.fixture);
-      await restore(carried.fixture);
+      await carried.fixture.takeAway();
+      await carried.fixture.restore();
       expect(await sink.whole).toBe(await source.done);
       expect(await carried[talks].closed()).toBe("end");
       await carried.fixture.quiet();
@@ -99,11 +90,11 @@ describe.each(MODES)("%s: while the link is away", (mode) => {
 
   it.each(ENDS)("a RST of the %s arrives at the %s after the resume", async (breaks, other) => {
     await using carried = await carry(mode);
-    await takeAway(carried.fixture);
+    await carried.fixture.takeAway();
     carried[breaks].reset();
     await carried[breaks].closed();
     expect(carried[other].socket.destroyed).toBe(false);
-    await restore(carried.fixture);
+    await carried.fixture.restore();
     expect(await carried[other].closed()).toBe("ECONNRESET");
     expect(carried.fixture.sessions).toBe(1);
     await carried.fixture.quiet();
@@ -113,7 +104,7 @@ describe.each(MODES)("%s: while the link is away", (mode) => {
     await using service = await Service.echo();
     await using fixture = await TunnelFixture.start({ seed: 2 });
     const tunnel = await fixture.open(mode, service.address);
-    await takeAway(fixture);
+    await fixture.takeAway();
     const visitors = await Promise.all(
       Array.from({ length: 50 }, async (_, n) => {
         const visitor = await WireEnd.connect(tunnel.address);
@@ -127,7 +118,7 @@ describe.each(MODES)("%s: while the link is away", (mode) => {
         : fixture.server.sessions()[0]?.link.waitingOpens;
     await until(() => waiting() === 50, "50 opens wait");
     expect(service.visitors).toHaveLength(0);
-    await restore(fixture);
+    await fixture.restore();
     expect(await Promise.all(visitors.map((visitor) => visitor.closed()))).toEqual(visitors.map(() => "end"));
     expect(visitors.map(({ text }) => text)).toEqual(visitors.map((_, n) => `visitor ${n}`));
     expect(service.visitors).toHaveLength(50);
@@ -138,7 +129,7 @@ describe.each(MODES)("%s: while the link is away", (mode) => {
     await using service = await Service.echo();
     await using fixture = await TunnelFixture.start({ seed: 3 });
     const tunnel = await fixture.open(mode, service.address);
-    await takeAway(fixture);
+    await fixture.takeAway();
     const leaves = await WireEnd.connect(tunnel.address);
     const stays = await WireEnd.connect(tunnel.address);
     leaves.socket.write("never mind");
@@ -147,27 +138,42 @@ describe.each(MODES)("%s: while the link is away", (mode) => {
     await until(() => streams() === 2, "both wait");
     leaves.reset();
     await until(() => streams() === 1, "one is gone");
-    await restore(fixture);
+    await fixture.restore();
     expect(await stays.ask("served")).toBe("served");
     expect(service.visitors).toHaveLength(1);
     stays.socket.destroy();
     await fixture.quiet();
   });
 
-  it("a visitor waits no longer than visitorWaitMs, and only as many as maxWaitingOpens", async () => {
+  it("only as many visitors wait as maxWaitingOpens", async () => {
     await using service = await Service.echo();
-    const session = { visitorWaitMs: 400, maxWaitingOpens: 3 };
+    const session = { maxWaitingOpens: 3 };
     await using fixture = await TunnelFixture.start({ seed: 4, client: { session }, server: { session } });
     const tunnel = await fixture.open(mode, service.address);
-    await takeAway(fixture);
+    await fixture.takeAway();
     const visitors = await Promise.all(Array.from({ length: 3 }, () => WireEnd.connect(tunnel.address)));
     const log = mode === CONNECT ? fixture.clientLog : fixture.serverLog;
     await until(() => log.find({ message: "visitor connected" }).length === 3, "three wait");
     expect(await endingAt(tunnel.address)).toBe("ECONNRESET");
-    expect(log.find({ message: "visitor reset", code: "stream_limit" })).toHaveLength(1);
-    for (const visitor of visitors) expect(await visitor.closed()).toBe("ECONNRESET");
-    expect(log.find({ message: "visitor reset", code: "visitor_wait_timeout" })).toHaveLength(3);
-    await restore(fixture);
+    expect(log.find({ message: "visitor reset" }).map(({ code }) => code)).toEqual(["stream_limit"]);
+    await fixture.restore();
+    for (const visitor of visitors) {
+      expect(await visitor.ask("in time")).toBe("in time");
+      visitor.socket.destroy();
+    }
+    expect(service.visitors).toHaveLength(3);
+  });
+
+  it("a visitor waits no longer than visitorWaitMs", async () => {
+    await using service = await Service.echo();
+    const session = { visitorWaitMs: 400 };
+    await using fixture = await TunnelFixture.start({ seed: 4, client: { session }, server: { session } });
+    const tunnel = await fixture.open(mode, service.address);
+    await fixture.takeAway();
+    expect(await endingAt(tunnel.address)).toBe("ECONNRESET");
+    const log = mode === CONNECT ? fixture.clientLog : fixture.serverLog;
+    expect(log.find({ message: "visitor reset" }).map(({ code }) => code)).toEqual(["visitor_wait_timeout"]);
+    await fixture.restore();
     const next = await WireEnd.connect(tunnel.address);
     expect(await next.ask("in time")).toBe("in time");
     expect(service.visitors).toHaveLength(1);
@@ -179,14 +185,14 @@ describe.each(MODES)("%s: tunnels while the link is away", (mode) => {
   it("that are opened serve when it is back, and those that are closed refuse then", async () => {
     await using service = await Service.echo();
     await using fixture = await TunnelFixture.start({ seed: 7 });
-    const old = await fixture.open(mode, service.address);
+    const old = await fixture.open(mode, service.address, await freeAddress());
     const { address } = old;
-    await takeAway(fixture);
+    await fixture.takeAway();
     const opening = fixture.open(mode, service.address, "127.0.0.2:0");
     await old.close();
     expect(old.state).toBe("closed");
     if (mode === CONNECT) expect(await endingAt(address)).toBe("ECONNREFUSED");
-    await restore(fixture);
+    await fixture.restore();
     const tunnel = await opening;
     expect(tunnel.state).toBe("ready");
     const visitor = await WireEnd.connect(tunnel.address);
@@ -199,24 +205,24 @@ describe.each(MODES)("%s: tunnels while the link is away", (mode) => {
 describe.each(MODES)("%s: an outage longer than the grace", (mode) => {
   it("resets both ends, turns visitors away at once, and then serves the same port again", async () => {
     await using service = await Service.start();
-    const session = { graceMs: 400 };
+    const session = { graceMs: GRACE_MS };
     await using fixture = await TunnelFixture.start({ seed: 5, client: { session }, server: { session } });
-    const tunnel = await fixture.open(mode, service.address);
+    const tunnel = await fixture.open(mode, service.address, await freeAddress());
     const { address } = tunnel;
     const visitor = await WireEnd.connect(address);
     const target = await service.next();
-    await takeAway(fixture);
+    await fixture.takeAway();
     const late = await WireEnd.connect(address);
     expect(await visitor.closed()).toBe("ECONNRESET");
     expect(await target.closed()).toBe("ECONNRESET");
     expect(await late.closed()).toBe("ECONNRESET");
-    await fixture.states.reaches("connecting");
+    await fixture.states.entered("connecting", 2);
     expect(fixture.states.causes("connecting")).toEqual([undefined, "session_expired"]);
     await until(() => fixture.server.sessions().length === 0, "the server has forgotten the session");
     // The client's listener stays and says at once that there is nobody; the server's went with the session.
     const turnedAway = mode === LISTEN ? "ECONNREFUSED" : "ECONNRESET";
     for (let n = 0; n < 3; n += 1) expect(await endingAt(address)).toBe(turnedAway);
-    await restore(fixture);
+    await fixture.restore();
     await until(() => tunnel.state === "ready", "the tunnel is back");
     expect(tunnel.address).toBe(address);
     const next = await WireEnd.connect(address);
@@ -231,14 +237,14 @@ describe.each(MODES)("%s: an outage longer than the grace", (mode) => {
 
   it("delivers what had arrived whole with its end, and only that", async () => {
     await using service = await Service.start();
-    const session = { graceMs: 300 };
+    const session = { graceMs: GRACE_MS };
     await using fixture = await TunnelFixture.start({ seed: 6, client: { session }, server: { session } });
     const tunnel = await fixture.open(mode, service.address);
     const visitor = await WireEnd.connect(tunnel.address);
     const target = await service.next();
     target.socket.end("the whole answer");
     expect(await visitor.ended()).toBe("end");
-    await takeAway(fixture);
+    await fixture.takeAway();
     expect(await target.closed()).toBe("ECONNRESET");
     expect(visitor.text).toBe("the whole answer");
     visitor.socket.destroy();

@@ -140,9 +140,9 @@ describe("refusals that cannot heal", () => {
 
   it("a token that is changed while it is away: unauthorized, its listeners are gone, and it says why", async () => {
     await using service = await Service.echo();
-    const first = new Server({ port: 0, token, drainMs: 0 });
+    const port = await freePort();
+    const first = new Server({ port, token, drainMs: 0 });
     await first.start();
-    const port = first.address?.port ?? 0;
     await using client = new Client({ server: urlOf(first), token, retry: QUICK_RETRY, drainMs: 0 });
     await client.start();
     const { address } = await client.openTunnel({

@@ -3,6 +3,7 @@ import type { ServerAddress } from "@culvert/server";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { persistently, until } from "../support/deadline.ts";
 import { Forked } from "../support/forked.ts";
+import { freeAddress } from "../support/free-port.ts";
 import { OpenHandles } from "../support/open-handles.ts";
 import { SeededSink } from "../support/seeded-sink.ts";
 import { SeededSource } from "../support/seeded-source.ts";
@@ -22,7 +23,7 @@ describe.each(MODES)("%s", (mode) => {
   it("bits that turn over on the way crash nobody, hang nobody, and the next session is well again", async () => {
     await using service = await Service.echo();
     await using fixture = await TunnelFixture.start({ seed: 7 });
-    const tunnel = await fixture.open(mode, service.address);
+    const tunnel = await fixture.open(mode, service.address, await freeAddress());
     const { address } = tunnel;
     // A bit in every 10,000 bytes of a connection: the handshake is well, and no long transfer is.
     fixture.proxy.set({ up: { flipBit: { everyBytes: 10_000 } }, down: { flipBit: { everyBytes: 10_000 } } });
@@ -63,13 +64,10 @@ describe.each(MODES)("%s", (mode) => {
     const visitors = await Promise.all(Array.from({ length: 500 }, () => WireEnd.connect(tunnel.address)));
     await Promise.all(visitors.map((visitor, n) => visitor.ask(`${n}`)));
     for (let round = 1; round <= 3; round += 1) {
-      fixture.proxy.refuse();
-      fixture.proxy.cut({ how: "rst" });
-      await fixture.states.reaches("detached");
+      await fixture.takeAway();
       // All of them say something while nobody can hear it.
       for (const { socket } of visitors) socket.write("meanwhile ");
-      fixture.proxy.refuse(false);
-      await fixture.states.reaches("open");
+      await fixture.restore();
       await Promise.all(visitors.map((visitor, n) => visitor.read(`${n}`.length + round * 10)));
     }
     for (const { socket } of visitors) socket.end();
@@ -105,16 +103,14 @@ describe.each(MODES)("%s", (mode) => {
   it("a client that gives up sooner than its server displaces its own old session", async () => {
     await using service = await Service.echo();
     await using fixture = await TunnelFixture.start({ seed: 10, client: { session: { graceMs: 200 } } });
-    const tunnel = await fixture.open(mode, service.address);
+    const tunnel = await fixture.open(mode, service.address, await freeAddress());
     const { address } = tunnel;
     const visitor = await WireEnd.connect(address);
     expect(await visitor.ask("before")).toBe("before");
-    fixture.proxy.refuse();
-    fixture.proxy.cut({ how: "rst" });
+    await fixture.takeAway();
     await fixture.states.entered("connecting", 2);
     expect(fixture.server.stats()).toMatchObject({ sessions: 1, detached: 1 });
-    fixture.proxy.refuse(false);
-    await fixture.states.reaches("open");
+    await fixture.restore();
     await until(() => tunnel.state === "ready", "the tunnel is back");
     expect(await visitor.closed()).toBe("ECONNRESET");
     expect(tunnel.address).toBe(address);

@@ -3,12 +3,27 @@ import { setTimeout as pause } from "node:timers/promises";
 const PATIENCE_MS = 15_000;
 const LOOK_MS = 5;
 
-/** Waits until `holds` is true, looking every few milliseconds. @throws Error naming `what` when it never is. */
-export async function until(holds: () => boolean, what: string, patienceMs = PATIENCE_MS): Promise<void> {
+/** What a look was good for: neither nothing nor `false`. */
+type Found<T> = Exclude<T, false | null | undefined>;
+
+/**
+ * The first truthy answer of `probe`, asked again and again. For what stays true once it is: of what may pass between
+ * two looks an event has to tell.
+ * @param lookMs Between two questions.
+ * @throws Error naming `what` when there is none.
+ */
+export async function until<T>(
+  probe: () => T | Promise<T>,
+  what: string,
+  patienceMs = PATIENCE_MS,
+  lookMs = LOOK_MS,
+): Promise<Found<T>> {
   const deadline = performance.now() + patienceMs;
-  while (!holds()) {
+  for (;;) {
+    const answer = await probe();
+    if (answer) return answer as Found<T>;
     if (performance.now() > deadline) throw new Error(`after ${patienceMs} ms still not: ${what}`);
-    await pause(LOOK_MS);
+    await pause(lookMs);
   }
 }
 

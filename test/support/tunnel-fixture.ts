@@ -3,6 +3,7 @@ import { Client, type ClientOptions, CONNECT, LISTEN, type Mode, type Tunnel } f
 import { Server, type ServerOptions } from "@culvert/server";
 import { until } from "./deadline.ts";
 import { LogRecorder } from "./log-recorder.ts";
+import { SessionWatch } from "./session-watch.ts";
 import { StateWatch } from "./state-watch.ts";
 
 /** A ladder for tests that wait for it. */
@@ -25,6 +26,8 @@ export class TunnelFixture implements AsyncDisposable {
   readonly server: Server;
   readonly client: Client;
   readonly states: StateWatch;
+  /** The server's view of the same. */
+  readonly served: SessionWatch;
   readonly serverLog: LogRecorder;
   readonly clientLog: LogRecorder;
   readonly #proxy: ChaosProxy | undefined;
@@ -36,6 +39,7 @@ export class TunnelFixture implements AsyncDisposable {
     options: Partial<ClientOptions>,
   ) {
     this.server = server;
+    this.served = new SessionWatch(server);
     this.serverLog = serverLog;
     this.#proxy = proxy;
     this.clientLog = new LogRecorder();
@@ -80,6 +84,21 @@ export class TunnelFixture implements AsyncDisposable {
   /** A tunnel to `connect` that listens on a free port of loopback, or where it is told to. */
   open(mode: Mode, connect: string, listen = "127.0.0.1:0"): Promise<Tunnel> {
     return this.client.openTunnel({ mode, listen, connect });
+  }
+
+  /** Takes the link away until `restore`: live transports are reset, and new ones too. Both sides know it then. */
+  async takeAway(): Promise<void> {
+    const [before, servedBefore] = [this.states.times("detached"), this.served.times("detached")];
+    this.proxy.refuse();
+    this.proxy.cut({ how: "rst" });
+    await this.states.entered("detached", before + 1);
+    await this.served.entered("detached", servedBefore + 1);
+  }
+
+  /** Gives the link back. The session goes on then, or another one has begun. */
+  async restore(): Promise<void> {
+    this.proxy.refuse(false);
+    await this.states.reaches("open");
   }
 
   /** How often the session went on over another transport. */

@@ -5,6 +5,7 @@ import { createServer, type Server } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { freePort } from "../../../test/support/free-port.ts";
 import { run } from "../src/run.ts";
 import { Recorder, temporaryDirectory, temporaryFile } from "./support.ts";
 
@@ -65,14 +66,6 @@ async function busyPort(): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   onTestFinished(() => void server.close());
   return (server.address() as AddressInfo).port;
-}
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }
 
 async function outputOf(
@@ -158,7 +151,7 @@ describe("run", () => {
   });
 
   it("tells everything that is ready again after a session was lost", async () => {
-    const first = new Running(["server", "--port", "0"]);
+    const first = new Running(["server", "--port", `${await freePort()}`]);
     const url = await first.url();
     const remote = `${await freePort()}:localhost:1`;
     const client = new Running(["client", url, "-L", "0:localhost:1", "-R", remote, "--retry-base", "20ms"]);

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CulvertError, type Endpoint, parseEndpoint } from "@culvert/protocol";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { freePort } from "../../../test/support/free-port.ts";
 import { interleaveFamilies } from "../src/connection-race.ts";
 import { type DialOptions, dial } from "../src/dialer.ts";
 import { fullListener } from "./support/full-listener.ts";
@@ -38,13 +39,6 @@ function namesFail(code: string): LookupFunction {
 }
 
 const silence: LookupFunction = () => {};
-
-async function closedPort(): Promise<number> {
-  const { server, port } = await serve();
-  server.close();
-  await once(server, "close");
-  return port;
-}
 
 describe("dial", () => {
   test("connects, and not a byte is read before somebody asks", async () => {
@@ -115,7 +109,7 @@ describe("several addresses", () => {
   });
 
   test("the next one is tried beside one that is silent", async () => {
-    const { port } = await fullListener("127.0.0.2");
+    const { port } = await fullListener("127.0.0.2", await freePort());
     const server = createServer();
     server.listen(port, "127.0.0.1");
     await once(server, "listening");
@@ -125,7 +119,7 @@ describe("several addresses", () => {
   });
 
   test("one that takes longer than the head start still wins if only it answers", async () => {
-    const slow = await fullListener("127.0.0.1");
+    const slow = await fullListener("127.0.0.1", await freePort());
     const silent = await fullListener("127.0.0.2", slow.port);
     expect(silent.port).toBe(slow.port);
     const dialing = dialed(`x:${slow.port}`, { lookup: namesAre("127.0.0.1", "127.0.0.2") });
@@ -152,7 +146,7 @@ describe("several addresses", () => {
   });
 
   test("one refusal says more than silence and broken networks", async () => {
-    const port = await closedPort();
+    const port = await freePort();
     const error = await failure(`x:${port}`, { lookup: namesAre("255.255.255.255", "127.0.0.1") });
     expect(error.code).toBe("target_refused");
     expect(error.cause).toBeInstanceOf(AggregateError);
@@ -161,7 +155,7 @@ describe("several addresses", () => {
 
 describe("what does not work", () => {
   test("nobody listens: refused", async () => {
-    const port = await closedPort();
+    const port = await freePort();
     const error = await failure(`127.0.0.1:${port}`);
     expect(error.code).toBe("target_refused");
     expect(error.message).toContain(`tcp://127.0.0.1:${port}`);

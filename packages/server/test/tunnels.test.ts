@@ -2,8 +2,9 @@ import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import type { OpenRequest, StreamHandler } from "@culvert/protocol";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { freePort } from "../../../test/support/free-port.ts";
 import { Server } from "../src/index.ts";
-import { closedPort, EchoService } from "./support/echo-service.ts";
+import { EchoService } from "./support/echo-service.ts";
 import { nextEvent, sessionBecomes } from "./support/events.ts";
 import { helloOf, openSession, RawClient, type RawSession, resumeOf } from "./support/raw-client.ts";
 
@@ -77,7 +78,7 @@ describe("CONNECT: the server dials", () => {
   });
 
   test("nobody listens: target_refused, and the session goes on", async () => {
-    const target = `tcp://127.0.0.1:${await closedPort()}`;
+    const target = `tcp://127.0.0.1:${await freePort()}`;
     expect(await carry({ kind: "tcp", target }, "x")).toEqual({
       text: "",
       accepted: false,

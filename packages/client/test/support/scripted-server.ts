@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer, type IncomingHttpHeaders, type Server } from "node:http";
-import type { AddressInfo, Socket } from "node:net";
+import type { Socket } from "node:net";
 import {
   Link,
   newSecret,
@@ -27,6 +27,7 @@ import {
 } from "@culvert/protocol";
 import { onTestFinished } from "vitest";
 import { WebSocketServer } from "ws";
+import { freePort } from "../../../../test/support/free-port.ts";
 
 /** A client that said HELLO and waits for the answer. */
 export interface Arrival {
@@ -56,18 +57,20 @@ export class ScriptedServer {
   readonly notes: string[] = [];
   onStream: (incoming: IncomingStream) => void = echo;
   onTunnel: (request: TunnelRequest) => void = (request) => request.ready(request.listen);
-  port = 0;
+  /** One that it can have again after a while in which nobody listened. */
+  readonly port: number;
   readonly #session: SessionOptions;
   #http: Server | undefined;
   readonly #sockets = new Set<Socket>();
   #waiters: (() => void)[] = [];
 
-  private constructor(session: Partial<SessionOptions>) {
+  private constructor(port: number, session: Partial<SessionOptions>) {
+    this.port = port;
     this.#session = resolveSessionOptions(session);
   }
 
   static async start(session: Partial<SessionOptions> = {}): Promise<ScriptedServer> {
-    const server = new ScriptedServer(session);
+    const server = new ScriptedServer(await freePort(), session);
     await server.listen();
     onTestFinished(() => server.stop());
     return server;
@@ -102,7 +105,6 @@ export class ScriptedServer {
     });
     http.listen(this.port, "127.0.0.1");
     await once(http, "listening");
-    this.port = (http.address() as AddressInfo).port;
   }
 
   /** Breaks every connection; sessions stay. */

@@ -33,13 +33,3 @@ export class EchoService {
     await once(this.#server, "close");
   }
 }
-
-/** A port that was free a moment ago, and on which nobody listens. */
-export async function closedPort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-}
