@@ -1,10 +1,10 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { soon } from "../support/deadline.ts";
 import { type CarriedPair, CarriedPairs, storyOf } from "./support/carried-pairs.ts";
 import { MIB } from "./support/process-figures.ts";
 import { RandomBytes } from "./support/random-bytes.ts";
 import { receive, send } from "./support/sockets.ts";
 import { MODES } from "./support/tunnel-rig.ts";
-import { within } from "./support/until.ts";
 
 const ANSWER_BYTES = 32 * MIB + 5;
 const ROUNDS = 20;
@@ -32,11 +32,11 @@ describe.each(MODES)("a carried connection of %s", (mode) => {
 
       await send(actor, question);
       actor.end();
-      const { sha256 } = await within("the end comes through", asked);
+      const { sha256 } = await soon(asked, "the end comes through");
       expect(sha256).toBe(question.sha256());
       await send(other, answer);
       other.end();
-      expect(await within("the answer ends", answered)).toEqual({
+      expect(await soon(answered, "the answer ends")).toEqual({
         bytes: ANSWER_BYTES,
         sha256: answer.sha256(),
       });
@@ -47,9 +47,9 @@ describe.each(MODES)("a carried connection of %s", (mode) => {
       const asked = receive(other);
       const answered = receive(actor);
       actor.end();
-      expect((await within("the end comes through", asked)).bytes).toBe(0);
+      expect((await soon(asked, "the end comes through")).bytes).toBe(0);
       other.end("answer");
-      expect((await within("the answer ends", answered)).bytes).toBe(6);
+      expect((await soon(answered, "the answer ends")).bytes).toBe(6);
     });
 
     test("resets: so it is reset at the other end", async () => {
@@ -57,7 +57,7 @@ describe.each(MODES)("a carried connection of %s", (mode) => {
         const [actor, other] = await ends();
         const story = storyOf(other);
         actor.resetAndDestroy();
-        expect(await within("the reset comes through", story)).toEqual({ events: ["ECONNRESET"], bytes: 0 });
+        expect(await soon(story, "the reset comes through")).toEqual({ events: ["ECONNRESET"], bytes: 0 });
       }
     });
 
@@ -69,7 +69,7 @@ describe.each(MODES)("a carried connection of %s", (mode) => {
         const data = Buffer.alloc(1 + round * 5000, 1);
         await new Promise((resolve) => actor.write(data, resolve));
         actor.resetAndDestroy();
-        const { events, bytes } = await within("the reset comes through", story);
+        const { events, bytes } = await soon(story, "the reset comes through");
         expect(events).toEqual(["ECONNRESET"]);
         expect(bytes).toBeLessThanOrEqual(data.length);
       }
@@ -81,9 +81,9 @@ describe.each(MODES)("a carried connection of %s", (mode) => {
       actor.once("data", () => actor.resetAndDestroy());
       actor.end("question");
       expect((await asked).bytes).toBe("question".length);
-      const error = await within(
-        "the reset comes through",
+      const error = await soon(
         send(other, endless()).catch((cause) => cause),
+        "the reset comes through",
       );
       // Linux calls it a broken pipe when the reset comes from where the end has come from before.
       expect(["ECONNRESET", "EPIPE"]).toContain((error as NodeJS.ErrnoException).code);

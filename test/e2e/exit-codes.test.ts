@@ -2,8 +2,8 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { describe, expect, test } from "vitest";
+import { freePort } from "../support/free-port.ts";
 import { Culvert } from "./support/culvert.ts";
-import { freePort } from "./support/free-port.ts";
 import { dial, echo, Service } from "./support/sockets.ts";
 
 const NOBODY = "ws://127.0.0.1:1";
@@ -126,7 +126,11 @@ test("69 is not for a remote port in use: that one is logged and tried again unt
 });
 
 test("70, an error that nobody caught, which is logged", async () => {
-  const fault = "data:text/javascript,setTimeout(() => { throw new Error('a mistake') }, 1000)";
+  // As soon as somebody is there to hear of it.
+  const fault =
+    "data:text/javascript,const look = setInterval(() => {" +
+    "if (process.listenerCount('uncaughtException') === 0) return; clearInterval(look); throw new Error('a mistake')" +
+    "}, 10)";
   await using server = await Culvert.run(["server", "--port", "0"], {
     env: { NODE_OPTIONS: `--import "${fault}"` },
   });

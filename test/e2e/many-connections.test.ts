@@ -1,9 +1,9 @@
 import { once } from "node:events";
 import { describe, expect, test } from "vitest";
+import { until } from "../support/deadline.ts";
 import { figuresOf, MIB, mib } from "./support/process-figures.ts";
 import { dial, echo, Service } from "./support/sockets.ts";
 import { MODES, TunnelRig } from "./support/tunnel-rig.ts";
-import { until } from "./support/until.ts";
 
 const AT_ONCE = 1000;
 const ROUNDS = 3;
@@ -95,16 +95,17 @@ function memory({ server, client }: TunnelRig): PerSide {
 /** Waits until no stream is left, and no descriptor that was not there before. */
 async function quiet(rig: TunnelRig, before: PerSide): Promise<void> {
   await until(
-    "no stream is left",
     async () => {
       const [client, server] = await Promise.all([rig.client.sessionReport(), rig.server.serverReport()]);
       return client.streams === 0 && server.streams === 0 && client.waitingOpens === 0;
     },
+    "no stream is left",
+    15_000,
     // The log lets a line of one kind pass once a second, after a burst.
-    { pollMs: 200 },
+    200,
   );
-  await until("the descriptors are as many as before", () => {
+  await until(() => {
     const now = descriptors(rig);
     return now.server <= before.server && now.client <= before.client;
-  });
+  }, "the descriptors are as many as before");
 }

@@ -1,10 +1,10 @@
 import type { StdioOptions } from "node:child_process";
 import { closeSync, openSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { persistently } from "../support/deadline.ts";
+import { freePort } from "../support/free-port.ts";
 import { Culvert } from "./support/culvert.ts";
-import { freePort } from "./support/free-port.ts";
 import { echoOnce, Service } from "./support/sockets.ts";
-import { until } from "./support/until.ts";
 
 /** At level debug each leaves lines on both sides: enough for any pipe, and for what is kept in front of one. */
 const CONNECTIONS = 3000;
@@ -35,7 +35,7 @@ describe("what cannot be printed ends nothing:", () => {
       both.push(await Culvert.run([...args, "--log-level", "debug"], stdio === undefined ? {} : { stdio }));
     }
     for (const port of ports) {
-      await until("the tunnel carries", () => echoOnce(port).then(() => true));
+      await persistently("the tunnel carries", () => echoOnce(port));
     }
   };
 

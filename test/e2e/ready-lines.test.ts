@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
+import { freePort } from "../support/free-port.ts";
 import { Culvert } from "./support/culvert.ts";
-import { freePort } from "./support/free-port.ts";
 
 test("stdout has one line for each thing that is ready, and nothing else", async () => {
   const [port, local, remote] = [await freePort(), await freePort(), await freePort()];

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { freePort } from "./support/free-port.ts";
+import { freePort } from "../support/free-port.ts";
 import { need, programPath } from "./support/needed-programs.ts";
 import { Program, run } from "./support/program.ts";
 import { ScratchDirectory } from "./support/scratch-directory.ts";

@@ -2,11 +2,12 @@ import type { Socket } from "node:net";
 import { setImmediate as turn } from "node:timers/promises";
 import { ChaosProxy } from "@culvert/chaos";
 import { describe, expect, test } from "vitest";
+import { until } from "../support/deadline.ts";
+import { stillValue } from "../support/stillness.ts";
 import { MemoryWatch, MIB, mib } from "./support/process-figures.ts";
 import { RandomBytes } from "./support/random-bytes.ts";
 import { dial, echo, receive, Service, send } from "./support/sockets.ts";
 import { MODES, TunnelRig } from "./support/tunnel-rig.ts";
-import { until } from "./support/until.ts";
 
 const PUSHED_BYTES = 1024 * MIB;
 const MAX_RSS_BYTES = 150 * MIB;
@@ -17,8 +18,8 @@ const ECHOES = 100;
 const DRIBBLED_VISITORS = 100;
 /** To each of them, twice. */
 const DRIBBLED_BYTES = 3000;
-/** Held back means that nothing moves for this long. */
-const STILL_MS = 2000;
+/** Held back means that nothing moves for a hundred of these. */
+const LOOK_MS = 20;
 
 describe.each(MODES)("a visitor of %s who does not read", (mode) => {
   test("holds back a service that pushes 1 GiB, and nobody else", async () => {
@@ -42,9 +43,9 @@ describe.each(MODES)("a visitor of %s who does not read", (mode) => {
     using visitor = await dial(rig.port);
     visitor.pause();
     visitor.write("push");
-    await until("the service has pushed something", () => flow.writtenBytes > MIB);
+    await until(() => flow.writtenBytes > MIB, "the service has pushed something");
     const meanwhileMs = await echoTogether(rig.port);
-    const heldBytes = await stillValue(() => flow.writtenBytes);
+    const heldBytes = await stillValue(() => flow.writtenBytes, LOOK_MS);
     const heldBackMs = await echoTogether(rig.port);
 
     console.log(
@@ -78,7 +79,7 @@ describe.each(MODES)("a visitor of %s who does not read", (mode) => {
 
     const visitors = await Promise.all(Array.from({ length: DRIBBLED_VISITORS }, () => dial(rig.port)));
     for (const visitor of visitors) visitor.pause();
-    await until("all are through", () => services.length === visitors.length);
+    await until(() => services.length === visitors.length, "all are through");
     await dribble(services);
     chaos.pause();
     await dribble(services);
@@ -125,22 +126,4 @@ async function echoTogether(port: number): Promise<number> {
     }),
   );
   return Math.round(performance.now() - startedAt);
-}
-
-/** What `read` gives when it has not changed for a while. */
-async function stillValue(read: () => number): Promise<number> {
-  let value = read();
-  let since = performance.now();
-  await until(
-    "it stands still",
-    () => {
-      if (read() !== value) {
-        value = read();
-        since = performance.now();
-      }
-      return performance.now() - since > STILL_MS;
-    },
-    { withinMs: 60_000 },
-  );
-  return value;
 }

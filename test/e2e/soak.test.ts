@@ -2,8 +2,8 @@ import { readdirSync, readFileSync } from "node:fs";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { describe, expect, test } from "vitest";
+import { until } from "../support/deadline.ts";
 import { Program, run } from "./support/program.ts";
-import { until } from "./support/until.ts";
 
 const SOAK = fileURLToPath(new URL("../../soak/main.ts", import.meta.url));
 const MINUTES = process.env.CULVERT_E2E_SOAK_MINUTES ?? "2";
@@ -73,15 +73,15 @@ describe("the soak", () => {
       args: [SOAK, "--minutes", "5", "--seed", SEED],
     });
     // Six of Culvert and the guard.
-    const children = await until("all processes run", () => {
+    const children = await until(() => {
       const found = childrenOf(soak.pid);
       return found.length >= 7 && found;
-    });
+    }, "all processes run");
     const { code } = await soak.end(signal, 30_000);
     if (signal === "SIGINT") {
       expect(code).toBe(130);
       expect(soak.stdout.text).toMatch(/^Interrupted; until then no wrong byte/m);
     }
-    await until("no process is left", () => !children.some(isRunning));
+    await until(() => !children.some(isRunning), "no process is left");
   });
 });

@@ -1,18 +1,16 @@
 import { CONNECT, LISTEN } from "@culvert/client";
 import { expect, it } from "vitest";
-import { persistently, until } from "../support/deadline.ts";
+import { persistently } from "../support/deadline.ts";
 import { Forked } from "../support/forked.ts";
 import type { Holdings } from "../support/load-process.ts";
 import { SeededSink } from "../support/seeded-sink.ts";
 import { SeededSource } from "../support/seeded-source.ts";
 import { Service } from "../support/service.ts";
+import { stillValue } from "../support/stillness.ts";
 import { WireEnd } from "../support/wire-end.ts";
 
 const MEGABYTE = 1024 * 1024;
 const VISITORS = 10;
-/** Held back means that nothing moves for this long. */
-const STILL_MS = 500;
-
 /** Both ends of a session at their worst: a quarter of the budget for the first stream, less for each further one. */
 const BUDGET_BYTES = 2 * (64 + 17 + 2) * MEGABYTE;
 
@@ -47,16 +45,7 @@ it("targets that accept and never read hold back their visitors, cost bounded me
   }
   for (const { target } of pairs) target.keepsNothing();
   const sources = pairs.map(({ visitor }, seed) => new SeededSource(visitor.socket, seed));
-  let [sent, since] = [-1, 0];
-  await until(
-    () => {
-      const now = sources.reduce((sum, source) => sum + source.sent, 0);
-      if (now !== sent) [sent, since] = [now, performance.now()];
-      return performance.now() - since > STILL_MS;
-    },
-    "the visitors are held back",
-    60_000,
-  );
+  const sent = await stillValue(() => sources.reduce((sum, source) => sum + source.sent, 0), 10);
   const during = await load.ask<Holdings>("holdings");
   const heldMiB = (during.memory - before.memory) / MEGABYTE;
   console.log(

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
+import { until } from "../../support/deadline.ts";
 import { dial, Service } from "./sockets.ts";
 import { type ModeFlag, TunnelRig, type TunnelRigOptions } from "./tunnel-rig.ts";
-import { until } from "./until.ts";
 
 /** The two ends of one carried connection. */
 export interface CarriedPair {
@@ -32,7 +32,7 @@ export class CarriedPairs implements AsyncDisposable {
   async connect(): Promise<CarriedPair> {
     const visitor = await dial(this.rig.port);
     this.#visitors.push(visitor);
-    return { visitor, service: await until("the target is dialed", () => this.#arrived.shift()) };
+    return { visitor, service: await until(() => this.#arrived.shift(), "the target is dialed") };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,7 +1,7 @@
 import { copyFileSync, mkdirSync, writeFileSync } from "node:fs";
 import { userInfo } from "node:os";
 import process from "node:process";
-import { freePort } from "./free-port.ts";
+import { freePort } from "../../support/free-port.ts";
 import { programPath } from "./needed-programs.ts";
 import { Program, run } from "./program.ts";
 import { ScratchDirectory } from "./scratch-directory.ts";

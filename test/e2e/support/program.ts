@@ -2,8 +2,8 @@ import { type ChildProcess, type StdioOptions, spawn } from "node:child_process"
 import process from "node:process";
 import type { Writable } from "node:stream";
 import { onTestFailed } from "vitest";
+import { soon } from "../../support/deadline.ts";
 import { Lines } from "./lines.ts";
-import { within } from "./until.ts";
 
 export interface ProgramOptions {
   readonly args?: readonly string[];
@@ -79,7 +79,7 @@ export class Program implements AsyncDisposable {
 
   /** @throws Error when it goes on longer. */
   async exit(withinMs = 15_000): Promise<Exit> {
-    return await within(`${this.name} (${this.pid}) ends`, this.exited, withinMs);
+    return await soon(this.exited, `${this.name} (${this.pid}) ends`, withinMs);
   }
 
   /** Nobody reads what it writes from now on: a write of it fails with EPIPE. */
