@@ -120,7 +120,8 @@ describe("4.B: instead of a WELCOME", () => {
   });
 
   test("B3, T30 nothing, and a byte now and then: the deadline does not move", async () => {
-    const failed = failure({ retry: { ...QUICK_RETRY, maxAttempts: 1, connectTimeoutMs: 200 } });
+    // Longer than it takes to say HELLO, shorter than all bytes of a WELCOME would.
+    const failed = failure({ retry: { ...QUICK_RETRY, maxAttempts: 1, connectTimeoutMs: 2000 } });
     const { web } = await hostile.caller();
     const bytes = frameBytes(encodeWelcome(good), { masked: false }).values();
     const timer = setInterval(() => web.write(Uint8Array.of(bytes.next().value ?? 0)), 10);

@@ -45,8 +45,9 @@ describe.concurrent("a wall clock that jumps by an hour and by a day, there and 
           },
           30_000,
         );
-        // A burst would send without being answered.
-        expect(after.framesSent - before.framesSent).toBeLessThan(2 * FRAMES + 10);
+        // A burst would send without being answered. How many came meanwhile depends on who was let run.
+        const received = after.framesReceived - before.framesReceived;
+        expect(after.framesSent - before.framesSent).toBeLessThan(2 * received + 10);
         for (const visitor of visitors) expect(await visitor.ask(`${jump}`)).toBe(`${jump}`);
       }
       expect([await client.ask("detachments"), await server.ask("detachments")]).toEqual([[], []]);

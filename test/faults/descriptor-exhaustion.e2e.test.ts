@@ -6,7 +6,7 @@ import { need, programPath } from "../e2e/support/needed-programs.ts";
 import { figuresOf } from "../e2e/support/process-figures.ts";
 import { run } from "../e2e/support/program.ts";
 import { dial, echo, echoOnce, Service } from "../e2e/support/sockets.ts";
-import { until } from "../e2e/support/until.ts";
+import { persistently, until } from "../support/deadline.ts";
 
 /** Of a server that is to have none left for its clients when a crowd comes. */
 const FEW = 400;
@@ -86,10 +86,9 @@ describe.each(["server", "client"] as const)("a %s without free descriptors", (s
     for (const { socket } of crowd) socket.destroy();
     await limit(starving.pid, AMPLE);
     await starving.logged("descriptors are free again", { from: logged });
-    for (const port of client.tunnelPorts)
-      await until("it serves again", () => echoOnce(port).then(() => true));
+    for (const port of client.tunnelPorts) await persistently("it serves again", () => echoOnce(port));
     for (const visitor of old) visitor.destroy();
-    await until("nothing is left open", () => figuresOf(starving.pid).descriptors <= descriptors);
+    await until(() => figuresOf(starving.pid).descriptors <= descriptors, "nothing is left open");
     expect((await client.sessionReport()).resumes).toBe(1);
   });
 });

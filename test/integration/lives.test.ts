@@ -82,7 +82,7 @@ describe("clients that displace each other, start and stop at random, while link
         const client = new Client({
           server: `ws://127.0.0.1:${proxy.port}/`,
           name,
-          retry: { ...QUICK_RETRY, connectTimeoutMs: 300 },
+          retry: { ...QUICK_RETRY, connectTimeoutMs: 1000 },
           drainMs: 0,
           session: KEEPALIVE,
           tunnels: [{ mode: LISTEN, listen: `127.0.0.1:${port}`, connect: service.address }],

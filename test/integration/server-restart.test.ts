@@ -3,7 +3,7 @@ import type { ServerAddress } from "@culvert/server";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../support/deadline.ts";
 import { Forked } from "../support/forked.ts";
-import { freePort } from "../support/free-port.ts";
+import { freeAddress, freePort } from "../support/free-port.ts";
 import { LogRecorder } from "../support/log-recorder.ts";
 import { OpenHandles } from "../support/open-handles.ts";
 import { Service } from "../support/service.ts";
@@ -55,7 +55,7 @@ describe("a server that is killed and started again", () => {
     }
 
     await first.kill();
-    await states.reaches("detached");
+    await states.entered("detached", 1);
     const waiting = await WireEnd.connect(addresses[0]);
     await using second = await serverAt(port);
     await states.entered("open", 2);
@@ -92,12 +92,13 @@ describe("a server that is killed and started again", () => {
   it("five times in a row", async () => {
     await using service = await Service.echo();
     const port = await freePort();
+    const listens = await Promise.all(MODES.map(async (mode) => [mode, await freeAddress()] as const));
     let server = await serverAt(port);
     await using client = new Client({
       server: `ws://127.0.0.1:${port}`,
       retry: QUICK_RETRY,
       drainMs: 0,
-      tunnels: MODES.map((mode) => ({ mode, listen: "127.0.0.1:0", connect: service.address })),
+      tunnels: listens.map(([mode, listen]) => ({ mode, listen, connect: service.address })),
     });
     const states = new StateWatch(client);
     await client.start();
@@ -119,14 +120,14 @@ describe("a server that is killed and started again", () => {
 
   it("frozen and woken within the grace, it goes on with the same connections", async () => {
     await using service = await Service.echo();
-    const session = { pingIntervalMs: 200, silenceMs: 1000 };
+    const session = { pingIntervalMs: 200, silenceMs: 2000 };
     await using server = Forked.start("server-process.ts", { port: 0, session });
     const { url } = await server.ask<ServerAddress>("start");
     const listen = "127.0.0.1:0";
     await using client = new Client({
       server: url,
       session,
-      retry: { ...QUICK_RETRY, connectTimeoutMs: 500 },
+      retry: { ...QUICK_RETRY, connectTimeoutMs: 2000 },
       drainMs: 0,
       tunnels: MODES.map((mode) => ({ mode, listen, connect: service.address })),
     });
@@ -135,7 +136,7 @@ describe("a server that is killed and started again", () => {
     const visitors = await Promise.all(client.tunnels.map(({ address }) => WireEnd.connect(address)));
     for (const visitor of visitors) expect(await visitor.ask("before")).toBe("before");
     server.signal("SIGSTOP");
-    await states.reaches("detached");
+    await states.entered("detached", 1);
     expect(states.causes("detached")).toEqual(["peer_silent"]);
     visitors[0]?.socket.write("meanwhile");
     server.signal("SIGCONT");
@@ -153,12 +154,13 @@ describe("a server that is closed in good order", () => {
   it("tells its clients, which come back when there is another one", async () => {
     await using service = await Service.echo();
     const port = await freePort();
+    const listens = await Promise.all(MODES.map(async (mode) => [mode, await freeAddress()] as const));
     await using first = await serverAt(port);
     await using client = new Client({
       server: `ws://127.0.0.1:${port}`,
       retry: QUICK_RETRY,
       drainMs: 0,
-      tunnels: MODES.map((mode) => ({ mode, listen: "127.0.0.1:0", connect: service.address })),
+      tunnels: listens.map(([mode, listen]) => ({ mode, listen, connect: service.address })),
     });
     const states = new StateWatch(client);
     await client.start();
@@ -168,7 +170,7 @@ describe("a server that is closed in good order", () => {
     await first.ask("close");
     expect(await first.endsByItself()).toBe("0");
     expect(await visitor.closed()).toBe("ECONNRESET");
-    await states.reaches("connecting");
+    await states.entered("connecting", 2);
     expect(states.causes("connecting")).toEqual([undefined, "shutting_down"]);
     expect(await endingAt(addresses[0])).toBe("ECONNRESET");
     expect(await endingAt(addresses[1])).toBe("ECONNREFUSED");

@@ -1,3 +1,4 @@
+import type { LookupFunction } from "node:net";
 import { CONNECT, LISTEN } from "@culvert/client";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../support/deadline.ts";
@@ -13,6 +14,7 @@ import { MODES, TunnelFixture } from "../support/tunnel-fixture.ts";
 import { endingAt, WireEnd } from "../support/wire-end.ts";
 
 const MEGABYTE = 1024 * 1024;
+/** For targets that never answer, and for nobody who does. */
 const TIMES = { dialTimeoutMs: 300 };
 
 let handles: OpenHandles;
@@ -21,9 +23,9 @@ beforeEach(() => {
 });
 afterEach(() => handles.gone());
 
-function start(): Promise<TunnelFixture> {
-  return TunnelFixture.start({ server: TIMES, client: TIMES });
-}
+/** A resolver that knows one name is no name of anybody, and says so at once. */
+const lookup = ((_name: string, _options: unknown, done: (error: Error) => void) =>
+  done(Object.assign(new Error("no such name"), { code: "ENOTFOUND" }))) as unknown as LookupFunction;
 
 /** The logs of the side that dials and of the side that the visitor came to. */
 function logsOf(fixture: TunnelFixture, mode: string): { dialing: LogRecorder; listening: LogRecorder } {
@@ -46,7 +48,7 @@ describe.each(MODES)("%s", (mode) => {
   it.each(FAILURES)("%s: the visitor is reset, and both logs have the code", async (code, target) => {
     using folder = new TemporaryFolder();
     await using service = await Service.echo();
-    await using fixture = await start();
+    await using fixture = await TunnelFixture.start({ server: { lookup }, client: { lookup } });
     const address = await target(folder);
     const tunnel = await fixture.open(mode, address);
     const good = await fixture.open(mode, service.address);
@@ -60,14 +62,14 @@ describe.each(MODES)("%s", (mode) => {
     visitor.socket.destroy();
     expect(await endingAt(tunnel.address)).toBe("ECONNRESET");
     await fixture.quiet();
-    expect(refusedBy(fixture, mode, tunnel.address)).toBe(2);
+    await until(() => refusedBy(fixture, mode, tunnel.address) === 2, "both are counted");
     expect(fixture.states.path).toEqual(["connecting", "open"]);
   });
 
   it("a target that never answers is given up at the limit, and holds up nobody", async () => {
     await using mute = await MuteListener.start();
     await using service = await Service.echo();
-    await using fixture = await start();
+    await using fixture = await TunnelFixture.start({ server: TIMES, client: TIMES });
     const tunnel = await fixture.open(mode, mute.address);
     const good = await fixture.open(mode, service.address);
     const endings = Promise.all(Array.from({ length: 5 }, () => endingAt(tunnel.address)));

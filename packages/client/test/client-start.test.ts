@@ -215,14 +215,16 @@ describe("a failure that may heal", () => {
     const silent = await webSocketServer(() => undefined);
     const leaving = await webSocketServer((socket) => socket.close(1011));
     const full = await ScriptedServer.start();
-    full.answers.push(refuse({ code: "session_limit" }));
+    // As often as it is asked: the last one may be too slow once, and all of them have their turn again.
+    full.answers.push(...new Array(100).fill(refuse({ code: "session_limit" })));
     const server = await ScriptedServer.start();
     const { client } = watchedClient({
       server: [busy, mute, closing, silent, leaving].map(({ href }) => href).concat(full.url, server.url),
       retry: { ...QUICK, connectTimeoutMs: 200 },
     });
     await client.start();
-    expect(client.stats().dials).toBe(7);
+    expect(client.stats().dials).toBeGreaterThanOrEqual(7);
+    expect(client.stats().session?.server).toBe(server.url);
   });
 
   it("waits as long as the server wishes", async () => {
@@ -267,17 +269,19 @@ describe("a failure that may heal", () => {
     const { client } = watchedClient({
       server: ({ lastError }) => {
         reasons.push(lastError?.message);
-        return (answers.shift() as () => string | Promise<string>)();
+        // The last one again and again: the dial may take too long as well.
+        const answer = answers.length > 1 ? answers.shift() : answers[0];
+        return (answer as () => string | Promise<string>)();
       },
-      retry: { ...QUICK, connectTimeoutMs: 50 },
+      retry: { ...QUICK, connectTimeoutMs: 100 },
     });
     await client.start();
-    expect(reasons).toEqual([
+    expect(reasons.slice(0, 5)).toEqual([
       undefined,
       expect.stringContaining("thrown"),
       expect.stringContaining("rejected"),
       expect.stringContaining("what the server function returned"),
-      expect.stringContaining("no answer in 50 ms"),
+      expect.stringContaining("no answer in 100 ms"),
     ]);
   });
 

@@ -1,10 +1,13 @@
 import process from "node:process";
 import type { RetryOptions } from "@culvert/client";
 
-/** CULVERT_FULL_LENGTH=1: everything lasts as long as it does in life. Otherwise a 25th of it. */
+/**
+ * CULVERT_FULL_LENGTH=1: everything lasts as long as it does in life. Otherwise a tenth of it: both ends share one
+ * process, and it may stand still for a second without being taken for dead.
+ */
 export const IS_FULL_LENGTH: boolean = process.env.CULVERT_FULL_LENGTH === "1";
 
-const SCALE = IS_FULL_LENGTH ? 1 : 25;
+const SCALE = IS_FULL_LENGTH ? 1 : 10;
 
 /** A time of life, as long as it is in this run. */
 export function scaled(ms: number): number {
