@@ -16,6 +16,8 @@ export default defineConfig({
           include: ["packages/*/test/**/*.test.ts", "bench/test/**/*.test.ts"],
           exclude: ["**/node_modules/**", "**/*.sim.test.ts"],
           testTimeout: 30_000, // no test is about speed, and the machine may be busy
+          hookTimeout: 30_000,
+          expect: { poll: { timeout: 15_000 } },
           sequence: { groupOrder: 0 },
         },
       },

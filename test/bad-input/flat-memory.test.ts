@@ -10,7 +10,7 @@ import {
   FRAME,
 } from "../../packages/protocol/src/frame.ts";
 import { figuresOf, MIB } from "../e2e/support/process-figures.ts";
-import { persistently } from "../support/deadline.ts";
+import { until } from "../support/deadline.ts";
 import { Forked } from "../support/forked.ts";
 import { MuteListener } from "../support/mute-listener.ts";
 import { Service } from "../support/service.ts";
@@ -55,9 +55,7 @@ const memoryOf = (process: Forked): Promise<number> => process.ask<number>("memo
 
 /** What the server holds when nobody is there any more. */
 async function settled(): Promise<number> {
-  await persistently("nobody is left", async () => {
-    if ((await server.ask<number>("guests")) > 0) throw new Error("somebody is there");
-  });
+  await until(async () => (await server.ask<number>("guests")) === 0, "nobody is left");
   return await memoryOf(server);
 }
 

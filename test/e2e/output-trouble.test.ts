@@ -35,7 +35,7 @@ describe("what cannot be printed ends nothing:", () => {
       both.push(await Culvert.run([...args, "--log-level", "debug"], stdio === undefined ? {} : { stdio }));
     }
     for (const port of ports) {
-      await persistently("the tunnel carries", () => echoOnce(port));
+      await persistently(() => echoOnce(port), "the tunnel carries");
     }
   };
 

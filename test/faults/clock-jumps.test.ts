@@ -37,12 +37,12 @@ describe.concurrent("a wall clock that jumps by an hour and by a day, there and 
         const before = await jumping.ask<Counts>("frames");
         expect(Math.round((await jumping.ask<number>("shift", jump)) / HOUR_MS)).toBe(jump / HOUR_MS);
         const after = await persistently(
-          `${FRAMES} frames of keepalive`,
           async () => {
             const counts = await jumping.ask<Counts>("frames");
             if (counts.framesReceived < before.framesReceived + FRAMES) throw new Error("not yet");
             return counts;
           },
+          `${FRAMES} frames of keepalive`,
           30_000,
         );
         // A burst would send without being answered. How many came meanwhile depends on who was let run.

@@ -86,7 +86,7 @@ describe.each(["server", "client"] as const)("a %s without free descriptors", (s
     for (const { socket } of crowd) socket.destroy();
     await limit(starving.pid, AMPLE);
     await starving.logged("descriptors are free again", { from: logged });
-    for (const port of client.tunnelPorts) await persistently("it serves again", () => echoOnce(port));
+    for (const port of client.tunnelPorts) await persistently(() => echoOnce(port), "it serves again");
     for (const visitor of old) visitor.destroy();
     await until(() => figuresOf(starving.pid).descriptors <= descriptors, "nothing is left open");
     expect((await client.sessionReport()).resumes).toBe(1);

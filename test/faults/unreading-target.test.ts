@@ -89,9 +89,9 @@ it("targets that accept and never read hold back their visitors, cost bounded me
 
 /** What the process holds when no stream is left and `holds` is true; or what it does hold, if that never comes. */
 async function settled(load: Forked, holds: (now: Holdings) => boolean): Promise<Holdings> {
-  return await persistently("nothing is left of the connections", async () => {
+  return await persistently(async () => {
     const now = await load.ask<Holdings>("holdings");
     if (now.streams > 0 || !holds(now)) throw new Error(JSON.stringify(now));
     return now;
-  });
+  }, "nothing is left of the connections");
 }

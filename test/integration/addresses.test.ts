@@ -3,7 +3,7 @@ import { Client, CONNECT, LISTEN, type TunnelOptions } from "@culvert/client";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../support/deadline.ts";
 import { Forked } from "../support/forked.ts";
-import { freePort } from "../support/free-port.ts";
+import { freeAddress, freePort } from "../support/free-port.ts";
 import { OpenHandles } from "../support/open-handles.ts";
 import { Service } from "../support/service.ts";
 import { StateWatch } from "../support/state-watch.ts";
@@ -113,7 +113,7 @@ describe("Unix sockets", () => {
 describe("a start that fails", () => {
   it.each([0, 1, 2])("for the listener at place %i leaves no listener and no session", async (place) => {
     await using service = await Service.echo();
-    await using squatter = await Service.start();
+    await using squatter = await Service.start(undefined, await freeAddress());
     await using fixture = await TunnelFixture.prepare();
     const ports = [await freePort(), await freePort(), await freePort()];
     const tunnels = ports.map((port, n): TunnelOptions => {

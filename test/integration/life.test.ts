@@ -3,7 +3,7 @@ import { Server } from "@culvert/server";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { soon, until } from "../support/deadline.ts";
 import { Forked } from "../support/forked.ts";
-import { freePort } from "../support/free-port.ts";
+import { freeAddress, freePort } from "../support/free-port.ts";
 import { OpenHandles } from "../support/open-handles.ts";
 import { SeededSink } from "../support/seeded-sink.ts";
 import { SeededSource } from "../support/seeded-source.ts";
@@ -185,7 +185,7 @@ describe("a server", () => {
   });
 
   it("says why it cannot start, and can once the port is free", async () => {
-    await using squatter = await Service.start();
+    await using squatter = await Service.start(undefined, await freeAddress());
     const port = Number(squatter.address.split(":").at(-1));
     await using server = new Server({ port, drainMs: 0 });
     await expect(server.start()).rejects.toMatchObject({ code: "address_in_use", message: /:\d+/ });

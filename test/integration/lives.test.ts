@@ -16,7 +16,7 @@ beforeEach(() => {
 });
 afterEach(() => handles.gone());
 
-const KEEPALIVE = { pingIntervalMs: 100, silenceMs: 600 };
+const KEEPALIVE = { pingIntervalMs: 100, silenceMs: 1500 };
 
 /** One of two clients that want the same name and the same port. */
 interface Contender {

@@ -29,7 +29,7 @@ describe.each(MODES)("%s", (mode) => {
     fixture.proxy.set({ up: { flipBit: { everyBytes: 10_000 } }, down: { flipBit: { everyBytes: 10_000 } } });
     for (let n = 0; n < 10; n += 1) {
       // Whatever was flipped, the session may be over any moment, and the next one's listener not be there yet.
-      const { socket } = await persistently("somebody listens", () => WireEnd.connect(address));
+      const { socket } = await persistently(() => WireEnd.connect(address), "somebody listens");
       const sink = new SeededSink(socket, n);
       new SeededSource(socket, n, MEGABYTE);
       // Plain ws promises no more than this: it ends, one way or the other.
@@ -40,7 +40,7 @@ describe.each(MODES)("%s", (mode) => {
     expect(fixture.proxy.stats().down.bitsFlipped).toBeGreaterThan(0);
     fixture.proxy.set({ up: "pass", down: "pass" });
     fixture.proxy.cut({ how: "rst" });
-    const visitor = await persistently("somebody answers", async () => {
+    const visitor = await persistently(async () => {
       const attempt = await WireEnd.connect(address);
       try {
         expect(await attempt.ask("well again")).toBe("well again");
@@ -49,7 +49,7 @@ describe.each(MODES)("%s", (mode) => {
         attempt.socket.destroy();
         throw error;
       }
-    });
+    }, "somebody answers");
     expect(tunnel.address).toBe(address);
     visitor.socket.end();
     expect(await visitor.closed()).toBe("end");

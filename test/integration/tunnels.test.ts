@@ -117,7 +117,7 @@ describe.each(MODES)("%s", (mode) => {
 
   it("a listen address that is taken is reported with its reason, and nothing else is hurt", async () => {
     await using service = await Service.echo();
-    await using squatter = await Service.start();
+    await using squatter = await Service.start(undefined, await freeAddress());
     await using fixture = await TunnelFixture.start();
     const good = await fixture.open(mode, service.address);
     const opening = fixture.open(mode, service.address, squatter.address);

@@ -45,8 +45,8 @@ export async function soon<T>(promise: Promise<T>, what: string, patienceMs = PA
 
 /** What `attempt` gives, made again and again until it does not fail. @throws Error naming `what` when it takes too long. */
 export async function persistently<T>(
-  what: string,
   attempt: () => Promise<T>,
+  what: string,
   patienceMs = PATIENCE_MS,
 ): Promise<T> {
   const deadline = performance.now() + patienceMs;

@@ -37,7 +37,8 @@ it("finds descriptors where there are some", async () => {
   const lines: unknown[] = [];
   const log = { warn: (...line: unknown[]) => void lines.push(line) } as unknown as Logger;
   const watch = new DescriptorWatch(log, undefined, 1);
-  await vi.waitFor(() => expect(process.getActiveResourcesInfo()).not.toContain("FSReqCallback"));
+  const isDone = () => expect(process.getActiveResourcesInfo()).not.toContain("FSReqCallback");
+  await vi.waitFor(isDone, 15_000);
   watch.close();
   expect(lines).toEqual([]);
 });

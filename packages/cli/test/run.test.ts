@@ -190,8 +190,8 @@ describe("run", () => {
 
   it("goes on when the server cannot listen, and gets the port when it is free", async () => {
     const busy = createTcpServer();
-    await new Promise<void>((resolve) => busy.listen(0, "127.0.0.1", resolve));
-    const { port } = busy.address() as AddressInfo;
+    const port = await freePort();
+    await new Promise<void>((resolve) => busy.listen(port, "127.0.0.1", resolve));
     const server = new Running(["server", "--port", "0"]);
     const client = new Running([
       "client",

@@ -1,6 +1,7 @@
 import { createServer } from "node:net";
 import type { CulvertError } from "@culvert/protocol";
 import { describe, expect, it } from "vitest";
+import { freeAddress } from "../../../test/support/free-port.ts";
 import { CONNECT, LISTEN } from "../src/mode.ts";
 import { QUICK, watchedClient } from "./support/clients.ts";
 import { refuse, ScriptedServer } from "./support/scripted-server.ts";
@@ -100,7 +101,7 @@ describe("start", () => {
         throw new Error("nothing is to be dialed");
       },
       tunnels: [
-        { mode: CONNECT, listen: "127.0.0.1:0", connect: "a:1", name: "free" },
+        { mode: CONNECT, listen: await freeAddress(), connect: "a:1", name: "free" },
         { mode: CONNECT, listen: taken, connect: "a:2" },
       ],
     });

@@ -1,6 +1,6 @@
-import { once } from "node:events";
 import type { NetConnectOpts, Socket } from "node:net";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
+import { freePort } from "../../../test/support/free-port.ts";
 import { raceConnections } from "../src/connection-race.ts";
 import { fullListener } from "./support/full-listener.ts";
 import { serve, tracked } from "./support/sockets.ts";
@@ -25,9 +25,7 @@ beforeEach(() => {
 });
 
 test("a socket that was connected to itself is a refusal", async () => {
-  const { server, port } = await serve();
-  server.close();
-  await once(server, "close");
+  const port = await freePort();
   // The kernel picks this port by itself once in tens of thousands.
   made.extra = (localPort) => ({ localAddress: "127.0.0.1", localPort });
   const outcome = raceConnections([{ host: "127.0.0.1", port }], signal);

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import { CulvertError, type Stream } from "@culvert/protocol";
 import { describe, expect, test } from "vitest";
+import { freeAddress, freePort } from "../../../test/support/free-port.ts";
 import { Server } from "../src/index.ts";
 import { EchoService } from "./support/echo-service.ts";
 import { nextEvent, sessionBecomes } from "./support/events.ts";
@@ -34,9 +35,9 @@ function onEnd(): void {}
 
 describe("start", () => {
   test("a port in use: address_in_use, naming host and port, and it can be tried again", async () => {
-    const taken = createServer().listen(0, "127.0.0.1");
+    const port = await freePort();
+    const taken = createServer().listen(port, "127.0.0.1");
     await once(taken, "listening");
-    const { port } = taken.address() as { port: number };
     await using server = new Server({ port });
     const failure = await server.start().catch((error: unknown) => error);
     expect(failure).toMatchObject({
@@ -92,17 +93,17 @@ describe("close", () => {
   });
 
   test("tells the clients, closes the listeners, frees the port; states in order", async () => {
-    const server = new Server({ port: 0 });
+    const port = await freePort();
+    const server = new Server({ port });
     const states: string[] = [];
     server.on("state", ({ previous, current }) => states.push(`${previous}>${current}`));
     await server.start();
-    const port = server.address?.port ?? 0;
     const session = await openSession(server.address?.url ?? "");
     const ended = new Promise((resolve) => {
       session.link.onEnded = resolve;
     });
     const listening = nextEvent(server, "tunnel");
-    session.link.requestTunnel("tcp://127.0.0.1:0", "t", { onReady: onEnd, onClosed: onEnd });
+    session.link.requestTunnel(`tcp://${await freeAddress()}`, "t", { onReady: onEnd, onClosed: onEnd });
     const { address = "" } = await listening;
     await server.close();
     expect(await ended).toMatchObject({ code: "shutting_down" });

@@ -60,8 +60,9 @@ export class ReverseProxy implements AsyncDisposable {
   }
 
   async #listens(): Promise<void> {
-    const visitor = await persistently(`${this.kind} listens`, () =>
-      WireEnd.connect(`127.0.0.1:${this.port}`),
+    const visitor = await persistently(
+      () => WireEnd.connect(`127.0.0.1:${this.port}`),
+      `${this.kind} listens`,
     );
     visitor.socket.destroy();
   }
