@@ -1,7 +1,7 @@
 import { CONNECT, LISTEN } from "@culvert/client";
 import { expect, it } from "vitest";
-import { persistently } from "../support/deadline.ts";
 import { Forked } from "../support/forked.ts";
+import { atRest } from "../support/load-at-rest.ts";
 import type { Holdings } from "../support/load-process.ts";
 import { SeededSink } from "../support/seeded-sink.ts";
 import { SeededSource } from "../support/seeded-source.ts";
@@ -34,7 +34,7 @@ it("targets that accept and never read hold back their visitors, cost bounded me
     expect(await visitor.ask("before")).toBe("before");
     visitor.socket.destroy();
   }
-  const before = await settled(load, () => true);
+  const before = await atRest(load);
 
   const pairs: { readonly visitor: WireEnd; readonly target: WireEnd }[] = [];
   for (const address of stuck) {
@@ -78,20 +78,7 @@ it("targets that accept and never read hold back their visitors, cost bounded me
     target.socket.end();
     expect(await visitor.closed()).toBe("end");
   }
-  const after = await settled(
-    load,
-    (now) => now.sockets <= before.sockets && now.descriptors <= before.descriptors,
-  );
-  expect(after.listeners).toBe(before.listeners);
+  const after = await atRest(load, before);
   expect(after.memory - before.memory).toBeLessThan(16 * MEGABYTE);
   await load.ask("close");
 });
-
-/** What the process holds when no stream is left and `holds` is true; or what it does hold, if that never comes. */
-async function settled(load: Forked, holds: (now: Holdings) => boolean): Promise<Holdings> {
-  return await persistently(async () => {
-    const now = await load.ask<Holdings>("holdings");
-    if (now.streams > 0 || !holds(now)) throw new Error(JSON.stringify(now));
-    return now;
-  }, "nothing is left of the connections");
-}

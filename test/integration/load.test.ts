@@ -3,6 +3,7 @@ import { parseEndpoint } from "@culvert/protocol";
 import { describe, expect, it } from "vitest";
 import { until } from "../support/deadline.ts";
 import { Forked } from "../support/forked.ts";
+import { atRest } from "../support/load-at-rest.ts";
 import type { Holdings } from "../support/load-process.ts";
 import { Service } from "../support/service.ts";
 import { MODES } from "../support/tunnel-fixture.ts";
@@ -42,17 +43,6 @@ async function start(): Promise<Rig> {
   return { load, addresses, open, [Symbol.asyncDispose]: close };
 }
 
-async function settled(load: Forked): Promise<Holdings> {
-  let holdings = await load.ask<Holdings>("holdings");
-  let last: Holdings | undefined;
-  // Sockets are closed some turns after their streams; what is left then is left for good.
-  while (last?.sockets !== holdings.sockets || holdings.streams > 0) {
-    last = holdings;
-    holdings = await load.ask<Holdings>("holdings");
-  }
-  return holdings;
-}
-
 /** One visitor: says something, gets it back, ends. */
 function echo(port: number, text: string): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -70,7 +60,7 @@ describe("many connections", () => {
   it(`${SIMULTANEOUS} at once through each mode, each with its own bytes, and nothing is left of them`, async () => {
     await using rig = await start();
     const { load, addresses, open } = rig;
-    const before = await settled(load);
+    const before = await atRest(load);
     for (const [m, address] of addresses.entries()) {
       const visitors = await Promise.all(
         Array.from({ length: SIMULTANEOUS }, () => WireEnd.connect(address)),
@@ -87,9 +77,7 @@ describe("many connections", () => {
       );
     }
     await until(() => open() === 0, "the targets have no connection left");
-    const { memory, ...after } = await settled(load);
-    const { memory: _, ...expected } = before;
-    expect(after).toEqual(expected);
+    const { memory } = await atRest(load, before);
     expect(memory - before.memory).toBeLessThan(16 * MEGABYTE);
   });
 
@@ -112,11 +100,11 @@ describe("many connections", () => {
       await Promise.all(Array.from({ length: AT_A_TIME }, worker));
     };
     // Code is compiled, pools are filled: after the first fifth nothing may grow any more.
+    const idle = await atRest(load);
     await run(ONE_AFTER_ANOTHER / 5);
-    const before = await settled(load);
+    const before = await atRest(load, idle);
     await run((ONE_AFTER_ANOTHER * 4) / 5);
-    const after = await settled(load);
-    expect({ ...after, memory: 0 }).toEqual({ ...before, memory: 0 });
+    const after = await atRest(load, idle);
     expect(after.memory - before.memory).toBeLessThan(4 * MEGABYTE);
     expect(await load.ask("resumes")).toBe(0);
   });
