@@ -2,7 +2,7 @@ import type { Direction } from "@culvert/chaos";
 import { CONNECT, LISTEN, type Mode } from "@culvert/client";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../support/deadline.ts";
-import { freePort } from "../support/free-port.ts";
+import { freePort, NOBODY } from "../support/free-port.ts";
 import { OpenHandles } from "../support/open-handles.ts";
 import { SeededSink } from "../support/seeded-sink.ts";
 import { SeededSource } from "../support/seeded-source.ts";
@@ -78,7 +78,7 @@ describe.each(MODES)("%s: cut at a frame", (mode) => {
     await using link = await framed();
     const { fixture, proxy } = link;
     const tunnel = await fixture.open(mode, service.address);
-    const nobody = await fixture.open(mode, `127.0.0.1:${await freePort()}`);
+    const nobody = await fixture.open(mode, NOBODY);
     const scene: Scene = { fixture, service, address: tunnel.address, dead: nobody.address };
     await lifeOf(scene);
     for (const [sender, type, times] of FRAMES) {

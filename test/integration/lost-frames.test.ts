@@ -1,7 +1,7 @@
 import { LISTEN } from "@culvert/client";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../support/deadline.ts";
-import { freePort } from "../support/free-port.ts";
+import { freePort, NOBODY } from "../support/free-port.ts";
 import { OpenHandles } from "../support/open-handles.ts";
 import { Service } from "../support/service.ts";
 import { MODES, TunnelFixture } from "../support/tunnel-fixture.ts";
@@ -60,7 +60,7 @@ describe.each(MODES)("%s: cut behind any byte", (mode) => {
     });
     await using fixture = await start();
     const tunnel = await fixture.open(mode, service.address);
-    const dead = await fixture.open(mode, `127.0.0.1:${await freePort()}`);
+    const dead = await fixture.open(mode, NOBODY);
     for (const [n, bytes] of OFFSETS.entries()) {
       fixture.proxy.cutAfter({ bytes, direction, how: n % 5 === 0 ? "rst" : "fin", which: "live" });
       if (n % 4 >= 2) expect(await endingAt(dead.address)).toBe("ECONNRESET");

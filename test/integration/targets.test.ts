@@ -2,7 +2,7 @@ import type { LookupFunction } from "node:net";
 import { CONNECT, LISTEN } from "@culvert/client";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../support/deadline.ts";
-import { freePort } from "../support/free-port.ts";
+import { freePort, NOBODY } from "../support/free-port.ts";
 import type { LogRecorder } from "../support/log-recorder.ts";
 import { MuteListener } from "../support/mute-listener.ts";
 import { OpenHandles } from "../support/open-handles.ts";
@@ -37,7 +37,7 @@ function logsOf(fixture: TunnelFixture, mode: string): { dialing: LogRecorder; l
 
 /** Targets that cannot be had, with the code that says why. */
 const FAILURES: [code: string, target: (folder: TemporaryFolder) => Promise<string>][] = [
-  ["target_refused", async () => `127.0.0.1:${await freePort()}`],
+  ["target_refused", async () => NOBODY],
   // TCP to a multicast address has no route anywhere.
   ["target_unreachable", async () => "224.0.0.1:80"],
   ["target_unreachable", async (folder) => folder.socket()],

@@ -5,11 +5,15 @@ import process from "node:process";
 /** Below those that systems give to whoever asks for any: no connection takes one between this answer and its use. */
 const FIRST = 10_000;
 const PORTS = 22_768;
-/** Test files run side by side, each with ports of its own. */
+/** Test files run side by side, each with ports of its own; another run on this machine most likely has others. */
 const SHARE = 512;
+const SHARES = Math.floor(PORTS / SHARE);
 
-const start = FIRST + ((Number(process.env.VITEST_POOL_ID ?? 0) * SHARE) % (PORTS - SHARE));
+const start = FIRST + ((process.ppid + Number(process.env.VITEST_POOL_ID ?? 0)) % SHARES) * SHARE;
 let next = Math.floor(Math.random() * SHARE);
+
+/** An address of loopback where nobody listens, whoever else runs tests here. */
+export const NOBODY = "127.0.0.1:1";
 
 /** A port of loopback that was free a moment ago: nobody listens there, and nobody is told of it a second time soon. */
 export async function freePort(): Promise<number> {

@@ -2,6 +2,7 @@ import { ChaosProxy } from "@culvert/chaos";
 import { Client, type ClientOptions, CONNECT, LISTEN, type Mode, type Tunnel } from "@culvert/client";
 import { Server, type ServerOptions } from "@culvert/server";
 import { until } from "./deadline.ts";
+import { freePort } from "./free-port.ts";
 import { LogRecorder } from "./log-recorder.ts";
 import { SessionWatch } from "./session-watch.ts";
 import { StateWatch } from "./state-watch.ts";
@@ -68,11 +69,13 @@ export class TunnelFixture implements AsyncDisposable {
   /** As `start`, but the client is not started. */
   static async prepare({ server: serverOptions, client, seed }: FixtureOptions = {}): Promise<TunnelFixture> {
     const log = new LogRecorder();
-    const server = new Server({ port: 0, drainMs: 0, logger: log.logger, ...serverOptions });
+    // Ports that nobody else is given: a client goes on dialing when the server is gone.
+    const server = new Server({ port: await freePort(), drainMs: 0, logger: log.logger, ...serverOptions });
     await server.start();
     const port = server.address?.port ?? 0;
     const target = { host: "127.0.0.1", port };
-    const proxy = seed === undefined ? undefined : await ChaosProxy.start({ target, seed });
+    const proxy =
+      seed === undefined ? undefined : await ChaosProxy.start({ target, seed, port: await freePort() });
     return new TunnelFixture(server, log, proxy, client ?? {});
   }
 

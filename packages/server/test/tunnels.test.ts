@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { connect, createServer } from "node:net";
 import type { OpenRequest, StreamHandler } from "@culvert/protocol";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { freePort } from "../../../test/support/free-port.ts";
+import { NOBODY } from "../../../test/support/free-port.ts";
 import { Server } from "../src/index.ts";
 import { EchoService } from "./support/echo-service.ts";
 import { nextEvent, sessionBecomes } from "./support/events.ts";
@@ -78,7 +78,7 @@ describe("CONNECT: the server dials", () => {
   });
 
   test("nobody listens: target_refused, and the session goes on", async () => {
-    const target = `tcp://127.0.0.1:${await freePort()}`;
+    const target = `tcp://${NOBODY}`;
     expect(await carry({ kind: "tcp", target }, "x")).toEqual({
       text: "",
       accepted: false,

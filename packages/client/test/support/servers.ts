@@ -3,7 +3,7 @@ import { type AddressInfo, createServer as createTcpServer, type Server, type So
 import type { Duplex } from "node:stream";
 import { onTestFinished } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
-import { freePort } from "../../../../test/support/free-port.ts";
+import { NOBODY } from "../../../../test/support/free-port.ts";
 
 /** Servers that a test scripts; each listens on a free port of loopback and is gone when the test is. */
 
@@ -51,5 +51,5 @@ export async function webSocketServer(
 
 /** An address where nobody listens. */
 export async function deadUrl(): Promise<URL> {
-  return new URL(`ws://127.0.0.1:${await freePort()}/`);
+  return new URL(`ws://${NOBODY}/`);
 }
