@@ -112,5 +112,5 @@ test("visitors cannot shut clients out: descriptors are left for WebSockets", as
   await using second = await Culvert.client(url, ["-L", `0:127.0.0.1:${service.port}`]);
   for (const tunnelPort of second.tunnelPorts) await echoOnce(tunnelPort);
   for (const { socket } of crowd) socket.destroy();
-  await until("visitors are served again", () => echoOnce(port).then(() => true));
+  await persistently(() => echoOnce(port), "visitors are served again");
 });
