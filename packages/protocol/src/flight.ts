@@ -2,7 +2,7 @@ import { FlightFloor } from "./flight-floor.ts";
 
 /**
  * How much may be on its way. What is handed to a transport and not yet acknowledged stays under
- * clamp(2 x ack rate x minimum round trip, floor, replay limit): more would only wait in kernels and middleboxes, where
+ * clamp(2 x ack rate x minimum round trip, floor, replay limit), twice that while the rate rises: more would only wait in kernels and middleboxes, where
  * one bulk stream would delay all others; less would leave a long path idle.
  */
 export class Flight {
@@ -17,6 +17,8 @@ export class Flight {
   #lastAckAt = 0;
   /** The last rates, bytes per ms; the largest counts, so that a pause of the source does not shrink the flight. */
   readonly #rates: number[] = [];
+  /** The last rate was larger than all before: the flight, not the path, may have been the limit. */
+  #isRising = false;
 
   constructor(ceilingBytes: number) {
     this.#ceilingBytes = ceilingBytes;
@@ -49,6 +51,7 @@ export class Flight {
     this.#floor.restart();
     this.#rttsMs.length = 0;
     this.#rates.length = 0;
+    this.#isRising = false;
     this.#resize();
     this.#sampleStart = now;
     this.#sampleBytes = 0;
@@ -72,7 +75,9 @@ export class Flight {
     this.#floor.acked(bytes, this.minRttMs ?? 0, now);
     const elapsed = now - this.#sampleStart;
     if (elapsed >= Math.max(this.#pathMs(), MIN_SAMPLE_MS)) {
-      this.#rates.push(this.#sampleBytes / elapsed);
+      const rate = this.#sampleBytes / elapsed;
+      this.#isRising = rate > RISE * Math.max(0, ...this.#rates);
+      this.#rates.push(rate);
       if (this.#rates.length > RATE_SAMPLES) this.#rates.shift();
       this.#sampleStart = now;
       this.#sampleBytes = 0;
@@ -96,12 +101,17 @@ export class Flight {
   }
 
   #resize(): void {
-    this.#limit = Math.min(Math.max(2 * this.pathBytes, this.#floor.bytes), this.#ceilingBytes);
+    const gain = this.#isRising ? RISING_GAIN : GAIN;
+    this.#limit = Math.min(Math.max(gain * this.pathBytes, this.#floor.bytes), this.#ceilingBytes);
   }
 }
 
 /** What an event loop under load adds to any round trip: on a path shorter than this, its turns are the round trip. */
 export const TURN_MS = 5;
+const GAIN = 2;
+/** So that the windows of streams, which double each round trip, find room at once (as the start-up of BBR). */
+const RISING_GAIN = 4;
+const RISE = 1.25;
 const MIN_SAMPLE_MS = 10;
 const RATE_SAMPLES = 10;
 /** Two minutes of pings at their default interval. */

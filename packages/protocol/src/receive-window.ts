@@ -58,6 +58,10 @@ export class ReceiveBudget {
 const WINDOW_FRAME_COST = 256;
 /** One stream may take a quarter of what is free to it. */
 const SHARE = 4;
+/** Of what the reader takes in a round trip; the second one while it rises by so much. */
+const GAIN = 2;
+const RISING_GAIN = 4;
+const RISE = 1.25;
 /** Windows shrink to this while the memory of the process is nearly taken. */
 const TIGHT_WINDOW_BYTES = 64 * 1024;
 
@@ -80,6 +84,8 @@ export class ReceiveWindow {
   #target: number;
   #epochStart = 0;
   #epochConsumed = 0;
+  /** What the reader took in a minimum round trip, in the last epoch. */
+  #perPath = 0;
   #abandoned: boolean;
 
   /** @param isServed Will anybody read it? */
@@ -147,10 +153,13 @@ export class ReceiveWindow {
     return this.isDue;
   }
 
-  /** A quarter of the initial window opens the first real one; after that each half. */
+  /**
+   * A quarter of the initial window opens the first real one; after that each eighth. With a half, what comes in one round
+   * trip is granted again only in the next, and half the window is never used.
+   */
   get isDue(): boolean {
     if (this.#target === this.#options.initialWindowBytes) return this.#consumed * 4 >= this.#target;
-    return this.#consumed + this.#target - this.#granted >= this.#target / 2;
+    return this.#consumed + this.#target - this.#granted >= this.#target / 8;
   }
 
   /**
@@ -198,8 +207,9 @@ export class ReceiveWindow {
   }
 
   /**
-   * The window follows twice what the reader took in one minimum round trip. With the window as the limit that is the
-   * window itself, so it doubles each round trip until the path or the reader is the limit. Never by the round trip
+   * The window follows twice what the reader took in one minimum round trip, and twice that while it takes more and more:
+   * what a window made possible is seen only when the one after it was granted. So it doubles each round trip until the
+   * path or the reader is the limit (as Linux predicts the growth of its receive buffer). Never by the round trip
    * under load: that grows with the very queues that a larger window would fill.
    */
   #grow(now: number, minRttMs: number | undefined): void {
@@ -214,7 +224,9 @@ export class ReceiveWindow {
     const elapsed = now - this.#epochStart;
     if (elapsed < pathMs) return;
     const perPath = ((this.#consumed - this.#epochConsumed) / elapsed) * pathMs;
-    if (2 * perPath > this.#target) this.#target = Math.min(Math.ceil(2 * perPath), maxWindowBytes);
+    const wanted = (perPath > RISE * this.#perPath ? RISING_GAIN : GAIN) * perPath;
+    this.#perPath = perPath;
+    if (wanted > this.#target) this.#target = Math.min(Math.ceil(wanted), maxWindowBytes);
     this.#epochStart = now;
     this.#epochConsumed = this.#consumed;
   }

@@ -52,6 +52,18 @@ describe("Flight", () => {
     expect(flight.limit).toBeCloseTo(2 * 10_000 * 100);
   });
 
+  test("becomes four times that while the rate rises, and twice as soon as it does not", () => {
+    const flight = new Flight(CEILING);
+    flight.measuredRtt(100);
+    let now = run(flight, 1000, 100);
+    expect(flight.limit).toBeCloseTo(4 * flight.pathBytes, -4);
+    now = run(flight, 2000, 100, now);
+    now = run(flight, 4000, 100, now);
+    expect(flight.limit).toBeGreaterThan(3 * flight.pathBytes);
+    run(flight, 4000, 300, now);
+    expect(flight.limit).toBeCloseTo(2 * flight.pathBytes);
+  });
+
   test("never below the floor, never above the ceiling", () => {
     const slow = new Flight(CEILING);
     slow.measuredRtt(10);
