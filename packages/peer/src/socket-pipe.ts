@@ -1,7 +1,8 @@
 import type { Socket } from "node:net";
 import type { ErrorCode, Stream, StreamHandler } from "@culvert/protocol";
 import { resetSocket } from "./carried-socket.ts";
-import { lingeringClose } from "./lingering-close.ts";
+import type { LingerRoom } from "./linger-room.ts";
+import { LingeringClose } from "./lingering-close.ts";
 import type { LogFields, Logger } from "./logger.ts";
 import { giveBack } from "./received-memory.ts";
 import { resetWatch } from "./reset-watch.ts";
@@ -35,6 +36,8 @@ export interface SocketPipeOptions {
   /** Called once, after `start`, when the stream is over and the socket is closed: nothing of either is left. */
   onDone?(result: PipeResult): void;
   readonly timeouts?: PipeTimeouts;
+  /** Where bytes count that are left when the stream is over. Default: the room of the process. */
+  readonly lingerRoom?: LingerRoom;
 }
 
 /**
@@ -70,6 +73,8 @@ export class SocketPipe implements StreamHandler {
   /** Taken before the stream was there to be told. */
   #unclaimed = 0;
   #isEnding = false;
+  /** After a reset that came behind everything: what waits here is still delivered. */
+  #lingering: LingeringClose | undefined;
 
   constructor(socket: Socket, options: SocketPipeOptions) {
     this.#socket = socket;
@@ -151,6 +156,7 @@ export class SocketPipe implements StreamHandler {
     const isWhole = this.#hasReadEnd && this.#socket.writableFinished;
     this.#isSocketClosed = true;
     if (!isWhole) this.#cutOff("connection_reset");
+    this.#buffer.clear();
     this.#forgetSocket();
     this.#settle();
   };
@@ -182,7 +188,7 @@ export class SocketPipe implements StreamHandler {
   /** Also called, late, for writes that were taken at once; then it finds nothing to do. */
   #onWritten = (error?: Error | null): void => {
     if (error || this.#inSocket.length === 0 || this.#socket.writableLength > 0) return;
-    if (this.#state === "cut") return;
+    if (this.#state === "cut" && this.#lingering === undefined) return;
     this.#countTaken();
     while (this.#buffer.bytes > 0) {
       if (!this.#write(this.#buffer.take()!)) return;
@@ -196,7 +202,8 @@ export class SocketPipe implements StreamHandler {
     this.#inSocket = EMPTY;
     giveBack(block);
     this.#bytesOut += bytes;
-    if (this.#stream === undefined) this.#unclaimed += bytes;
+    if (this.#lingering !== undefined) this.#lingering.holds(this.#buffer.bytes);
+    else if (this.#stream === undefined) this.#unclaimed += bytes;
     else this.#stream.consumed(bytes);
   }
 
@@ -235,14 +242,12 @@ export class SocketPipe implements StreamHandler {
 
   /** The other side broke after all of its bytes were here: they still reach the socket. */
   #leaveRest(reset: boolean): void {
-    while (this.#buffer.bytes > 0) {
-      const block = this.#buffer.take()!;
-      this.#bytesOut += block.length;
-      this.#socket.write(block);
-    }
-    this.#bytesOut += this.#inSocket.length;
-    if (!this.#socket.writableEnded) this.#socket.end();
-    lingeringClose(this.#socket, reset);
+    this.#lingering = new LingeringClose(this.#socket, {
+      reset,
+      // What is in the socket keeps all of its memory alive, also where it is a view of a larger read.
+      heldBytes: this.#buffer.bytes + this.#inSocket.buffer.byteLength,
+      ...(this.#options.lingerRoom === undefined ? {} : { room: this.#options.lingerRoom }),
+    });
   }
 
   #drop(): void {

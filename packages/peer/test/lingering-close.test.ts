@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { lingeringClose } from "../src/lingering-close.ts";
+import { LingerRoom } from "../src/linger-room.ts";
+import { LingeringClose } from "../src/lingering-close.ts";
 import { closing, eventOf, storyOf, type Visit, visit } from "./support/sockets.ts";
 
 /** Everything is written and ended, and the kernel's buffers are full of it, as far as the application lets them. */
@@ -37,7 +38,7 @@ describe("lingering close", () => {
     const visited = await filled();
     const { app, socket, bytes, got } = visited;
     const story = storyOf(app);
-    lingeringClose(socket, false);
+    new LingeringClose(socket, { reset: false });
     await readUntilFinished(visited);
     await closing(socket);
     expect(got()).toBeLessThan(bytes);
@@ -52,7 +53,7 @@ describe("lingering close", () => {
     const visited = await filled();
     const { app, socket, bytes, got } = visited;
     const story = storyOf(app);
-    lingeringClose(socket, true);
+    new LingeringClose(socket, { reset: true });
     await readUntilFinished(visited);
     await closing(socket);
     app.resume();
@@ -65,7 +66,7 @@ describe("lingering close", () => {
     const visited = await filled();
     const { app, socket } = visited;
     socket.resume();
-    lingeringClose(socket, false);
+    new LingeringClose(socket, { reset: false });
     app.write("nobody wants this");
     const story = storyOf(app);
     await readUntilFinished(visited);
@@ -87,7 +88,7 @@ describe("lingering close", () => {
       const { app, socket } = await visit();
       app.resume();
       socket.end("all");
-      lingeringClose(socket, true);
+      new LingeringClose(socket, { reset: true });
       app.end();
       await closing(socket);
       expect(vi.getTimerCount()).toBe(0);
@@ -96,11 +97,57 @@ describe("lingering close", () => {
     test("an application that never reads on is given up", async () => {
       const { socket } = await filled();
       const setTimeout = vi.spyOn(socket, "setTimeout");
-      lingeringClose(socket, false);
+      new LingeringClose(socket, { reset: false });
       expect(setTimeout).toHaveBeenCalledWith(30_000, expect.any(Function));
       const closed = closing(socket);
       socket.emit("timeout"); // Node's own timers of sockets cannot be faked
       await closed;
+    });
+
+    test("also one that reads a byte now and then, in the end", async () => {
+      const { socket } = await filled();
+      new LingeringClose(socket, { reset: false });
+      const closed = closing(socket);
+      vi.advanceTimersByTime(119_999);
+      expect(socket.destroyed).toBe(false);
+      vi.advanceTimersByTime(1);
+      await closed;
+      expect(vi.getTimerCount()).toBe(0);
+    });
+
+    test("has a place in the room until it is closed", async () => {
+      const room = new LingerRoom();
+      const { app, socket } = await visit();
+      socket.end("all");
+      const lingering = new LingeringClose(socket, { reset: false, heldBytes: 1000, room });
+      expect([room.bytes, room.sockets]).toEqual([1000, 1]);
+      lingering.holds(400);
+      expect(room.bytes).toBe(400);
+      await eventOf(socket, "finish");
+      expect([room.bytes, room.sockets]).toEqual([0, 1]);
+      app.resume();
+      app.end();
+      await closing(socket);
+      expect(room.sockets).toBe(0);
+    });
+
+    test("for which there is no room any more is cut if it has bytes left, and closed if the kernel has all", async () => {
+      const room = new LingerRoom(1000, 1);
+      const stuck = await filled();
+      new LingeringClose(stuck.socket, { reset: false, heldBytes: 1000, room });
+      const done = await visit();
+      const story = storyOf(done.app);
+      done.socket.end("all");
+      await eventOf(done.socket, "finish");
+      new LingeringClose(done.socket, { reset: false, heldBytes: 0, room });
+      await closing(stuck.socket);
+      expect(stuck.socket.writableFinished).toBe(false);
+      const third = await visit();
+      new LingeringClose(third.socket, { reset: false, heldBytes: 0, room });
+      await closing(done.socket);
+      done.app.resume();
+      await eventOf(done.app, "end");
+      expect(story).toEqual(["end"]);
     });
   });
 });

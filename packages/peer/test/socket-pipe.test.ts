@@ -4,6 +4,7 @@ import type { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { LingerRoom } from "../src/linger-room.ts";
 import { silentLogger } from "../src/logger.ts";
 import { type PipeResult, SocketPipe } from "../src/socket-pipe.ts";
 import { RecordedStream } from "./support/recorded-stream.ts";
@@ -445,6 +446,33 @@ describe("a reset of the stream", () => {
     app.end();
     await closing(app);
     expect(story).toEqual(["end", "close"]);
+  });
+
+  test("after everything came: what waits has a place in the room, and goes when there is none", async () => {
+    const { app, socket } = await visit();
+    app.pause();
+    const lingerRoom = new LingerRoom(1_000_000);
+    const pipe = new SocketPipe(socket, { logger: silentLogger, lingerRoom });
+    pipe.start(new RecordedStream());
+    const filler = fill(pipe, socket);
+    for (let n = 0; n < 12; n += 1) pipe.onData(pattern(65_536));
+    pipe.onEnd();
+    pipe.onReset("session_lost", true);
+    expect(lingerRoom.bytes).toBe(13 * 65_536);
+    const other = await visit();
+    const rest = new SocketPipe(other.socket, { logger: silentLogger, lingerRoom });
+    rest.start(new RecordedStream());
+    fill(rest, other.socket);
+    for (let n = 0; n < 12; n += 1) rest.onData(pattern(65_536));
+    rest.onEnd();
+    rest.onReset("session_lost", true);
+    expect(lingerRoom.bytes).toBe(13 * 65_536);
+    await closing(socket);
+    expect(pipe.bytesOut).toBeLessThan(filler);
+    other.app.resume();
+    await closing(other.socket);
+    expect([lingerRoom.bytes, lingerRoom.sockets]).toEqual([0, 0]);
+    expect(rest.bytesOut).toBeGreaterThanOrEqual(13 * 65_536);
   });
 
   test("after everything came and in the turn of the end", async () => {
