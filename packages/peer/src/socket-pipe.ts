@@ -21,7 +21,10 @@ export interface PipeResult {
   readonly bytesOut: number;
 }
 
-/** How long a connection may go without a byte, before it is cut off (seen at the latest after twice that). 0: for ever. */
+/**
+ * How long a connection may go without a byte, before it is cut off (seen at the latest after twice that). 0: for ever. Time
+ * in which no byte could come does not count: while the session has no transport, or one that is too busy.
+ */
 export interface PipeTimeouts {
   /** Default 0. */
   readonly idleTimeoutMs?: number;
@@ -58,6 +61,9 @@ export class SocketPipe implements StreamHandler {
   #isSocketClosed: boolean;
   #isDone = false;
   #idleTimer: NodeJS.Timeout | undefined;
+  /** What had moved when the idle timer last saw something move, and when that was. */
+  #seen = 0;
+  #seenAt = 0;
 
   // socket to stream
   #bytesIn = 0;
@@ -222,6 +228,7 @@ export class SocketPipe implements StreamHandler {
   onFinished(): void {
     if (this.#state === "cut") return;
     this.#state = "finished";
+    this.#armIdleTimer(); // by another clock from now on
     this.#settle();
   }
 
@@ -277,14 +284,36 @@ export class SocketPipe implements StreamHandler {
     const { idleTimeoutMs = 0, halfClosedTimeoutMs = HALF_CLOSED_TIMEOUT_MS } = this.#options.timeouts ?? {};
     const limitMs = this.#hasReadEnd || this.#isEnding ? halfClosedTimeoutMs : idleTimeoutMs;
     if (limitMs === 0) return;
-    const seen = this.#bytesIn + this.#bytesOut;
-    this.#idleTimer = setTimeout(() => {
-      if (this.#hasReadEnd && this.#socket.writableFinished) return;
-      if (seen === this.#bytesIn + this.#bytesOut) this.#cutOff("idle_timeout");
-      else this.#armIdleTimer();
-    }, limitMs);
+    this.#seen = this.#moved;
+    this.#seenAt = this.#clock();
+    this.#idleTimer = setTimeout(this.#judge, limitMs, limitMs);
+  }
+
+  #judge = (limitMs: number): void => {
+    if (this.#hasReadEnd && this.#socket.writableFinished) return;
+    const isHeldUp = this.#state === "piping" && this.#stream!.isSendable;
+    if (isHeldUp || this.#seen !== this.#moved) {
+      this.#armIdleTimer();
+      return;
+    }
+    const leftMs = limitMs - (this.#clock() - this.#seenAt);
+    if (leftMs <= 0) this.#cutOff("idle_timeout");
+    // While the clock stands still, not every millisecond.
+    else this.#idleTimer = setTimeout(this.#judge, Math.max(leftMs, limitMs / MOST_LOOKS), limitMs);
+  };
+
+  /** Grows with each byte that is read, leaves for the peer, or is taken by the kernel. */
+  get #moved(): number {
+    return 2 * this.#bytesIn - (this.#stream?.writableBytes ?? 0) + this.#bytesOut;
+  }
+
+  /** Of the session while the peer is waited for; afterwards only the reader here is. */
+  #clock(): number {
+    const now = performance.now();
+    return this.#state === "piping" ? this.#stream!.attachedMs(now) : now;
   }
 }
 
 const EMPTY = new Uint8Array(0);
 const HALF_CLOSED_TIMEOUT_MS = 300_000;
+const MOST_LOOKS = 8;

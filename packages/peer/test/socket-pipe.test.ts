@@ -61,6 +61,13 @@ function fill(pipe: SocketPipe, socket: Socket): number {
   return bytes;
 }
 
+/** Only what the idle timer goes by: sockets are real. */
+const IDLE_CLOCKS: ("setTimeout" | "clearTimeout" | "performance")[] = [
+  "setTimeout",
+  "clearTimeout",
+  "performance",
+];
+
 afterEach(() => {
   vi.useRealTimers();
 });
@@ -226,7 +233,7 @@ describe("the end of one direction", () => {
   });
 
   test("half-closed and without a byte for the limit: cut off", async () => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    vi.useFakeTimers({ toFake: IDLE_CLOCKS });
     const { app, stream, pipe, done } = await recorded(undefined, 60_000);
     const story = storyOf(app);
     app.resume();
@@ -245,8 +252,56 @@ describe("the end of one direction", () => {
     expect(story).toEqual(["ECONNRESET", "close"]);
   });
 
+  test("time without a transport does not count", async () => {
+    vi.useFakeTimers({ toFake: IDLE_CLOCKS });
+    const { app, stream, pipe } = await recorded(undefined, 60_000);
+    pipe.start(stream);
+    app.end();
+    await once(stream, "end");
+    vi.advanceTimersByTime(50_000);
+    for (let second = 0; second < 300; second += 1) {
+      stream.detachedMs += 1000;
+      vi.advanceTimersByTime(1000);
+    }
+    vi.advanceTimersByTime(9000);
+    expect(stream.resets).toEqual([]);
+    vi.advanceTimersByTime(8500);
+    expect(stream.resets).toEqual(["idle_timeout"]);
+  });
+
+  test("nor does time in which something waits for the transport; what leaves is a byte too", async () => {
+    vi.useFakeTimers({ toFake: IDLE_CLOCKS });
+    const { app, stream, pipe } = await recorded(undefined, 60_000);
+    pipe.start(stream);
+    app.end("bytes");
+    await once(stream, "end");
+    stream.isSendable = true;
+    vi.advanceTimersByTime(300_000);
+    stream.isSendable = false;
+    stream.leftBytes = 3;
+    vi.advanceTimersByTime(60_000);
+    expect(stream.resets).toEqual([]);
+    vi.advanceTimersByTime(60_000);
+    expect(stream.resets).toEqual(["idle_timeout"]);
+  });
+
+  test("all has arrived and the session is over: the reader here has its time, and no more", async () => {
+    vi.useFakeTimers({ toFake: IDLE_CLOCKS });
+    const { app, socket, stream, pipe, done } = await recorded(undefined, 60_000);
+    app.pause();
+    pipe.start(stream);
+    fill(pipe, socket);
+    pipe.onEnd();
+    app.end();
+    await once(stream, "end");
+    pipe.onFinished();
+    stream.attachedMs = () => 0;
+    vi.advanceTimersByTime(60_000);
+    expect((await done).code).toBe("idle_timeout");
+  });
+
   test("half-closed with 0 as the limit: for ever", async () => {
-    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    vi.useFakeTimers({ toFake: IDLE_CLOCKS });
     const { app, stream, pipe } = await recorded(undefined, 0);
     pipe.start(stream);
     app.end();

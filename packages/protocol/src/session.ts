@@ -102,6 +102,7 @@ export class Session {
         this.#streams.forget(stream);
         if (this.#streams.waiting > 0) this.#signal();
       },
+      attachedMs: (at) => this.#deadlines.clock(at),
       allocate: config.allocate ?? ((length) => new Uint8Array(length)),
       writeHighWaterBytes: options.writeHighWaterBytes,
       queuedBytes: 0,

@@ -31,6 +31,8 @@ export interface StreamHost {
   deliverLater(stream: StreamCore): void;
   /** Sent END or RESET and received END or RESET. */
   forget(stream: StreamCore): void;
+  /** Time attached by `now`. */
+  attachedMs(now: number): number;
   allocate(length: number): Uint8Array;
   readonly writeHighWaterBytes: number;
   /** Written and not yet sent, of all streams together; kept by the streams. */
@@ -128,6 +130,10 @@ export class StreamCore implements Stream {
   /** Is the local side done with it, or the session over? */
   get isDeaf(): boolean {
     return this.#deaf;
+  }
+
+  attachedMs(now: number): number {
+    return this.#host.attachedMs(now);
   }
 
   write(chunk: Uint8Array): boolean {

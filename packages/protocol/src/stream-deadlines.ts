@@ -42,17 +42,17 @@ export class StreamDeadlines {
 
   /** By when an open that leaves now must be answered; for {@link StreamTable.opened}. */
   ofOpen(now: number): number {
-    return this.#clock(now) + this.#options.openTimeoutMs;
+    return this.clock(now) + this.#options.openTimeoutMs;
   }
 
   /** The peer granted the stream a window: is it used? */
   watchUse(stream: StreamCore, now: number): void {
     // Until the answer the stream waits for that, with a deadline of its own.
-    if (!stream.isUnanswered) this.#watchUse(stream, this.#clock(now));
+    if (!stream.isUnanswered) this.#watchUse(stream, this.clock(now));
   }
 
   check(now: number): void {
-    const clock = this.#clock(now) + ROUNDING_MS;
+    const clock = this.clock(now) + ROUNDING_MS;
     this.#giveUpAsked(now, clock);
     this.#releaseUnused(clock);
   }
@@ -81,7 +81,8 @@ export class StreamDeadlines {
     if (unusedWindowMs > 0) this.#streams.watchUse(stream, clock + unusedWindowMs);
   }
 
-  #clock(now: number): number {
+  /** Time attached by `now`, of all attachments together. */
+  clock(now: number): number {
     return this.#attachedBefore + (this.#attachedSince === undefined ? 0 : now - this.#attachedSince);
   }
 }

@@ -47,6 +47,10 @@ export interface Stream {
   readonly request: OpenRequest;
   /** Bytes written that have not been copied into a frame yet, or dropped. */
   readonly writableBytes: number;
+  /** Is there something that the peer would take, and that waits for the transport only? */
+  readonly isSendable: boolean;
+  /** How long the session has been attached by `now`, all attachments together: a clock that stands still while nothing can come. */
+  attachedMs(now: number): number;
   /**
    * Queues bytes. The stream reads `chunk` later: it must not be changed before `writableBytes` shows that everything up to
    * its end was copied. Then its memory may be used again.

@@ -410,6 +410,25 @@ describe("writing", () => {
     expect(three?.write(new Uint8Array(1000))).toBe(true);
   });
 
+  test("tells how long the session was attached, and what only the transport holds back", () => {
+    const lone = new LoneSession();
+    const { stream } = lone.open();
+    lone.sent();
+    lone.now = 100;
+    expect(stream.attachedMs(150)).toBe(150);
+    lone.detach();
+    expect(stream.attachedMs(900)).toBe(100);
+    expect(stream.isSendable).toBe(false);
+    stream.write(new Uint8Array(8192));
+    expect(stream.isSendable).toBe(true);
+    lone.now = 1000;
+    lone.attach(1);
+    expect(stream.attachedMs(1010)).toBe(110);
+    lone.sent();
+    stream.write(new Uint8Array(1)); // waits for credit
+    expect(stream.isSendable).toBe(false);
+  });
+
   test("counts what is queued and nothing else, however streams end", () => {
     const lone = new LoneSession({ options: { writeHighWaterBytes: 1000 } });
     for (let i = 0; i < 40; i += 1) {

@@ -10,6 +10,9 @@ export class RecordedStream extends EventEmitter implements Stream {
   readonly request: OpenRequest = { kind: "tcp" };
   /** What `write` answers. */
   hasRoom = true;
+  isSendable = false;
+  /** How long its session had no transport. */
+  detachedMs = 0;
   written: Uint8Array[] = [];
   consumedBytes = 0;
   isEnded = false;
@@ -24,6 +27,10 @@ export class RecordedStream extends EventEmitter implements Stream {
 
   /** Of all writes; a chunk that its owner freed later counts as it was. */
   writtenBytes = 0;
+
+  attachedMs(now: number): number {
+    return now - this.detachedMs;
+  }
 
   write(chunk: Uint8Array): boolean {
     this.written.push(chunk);

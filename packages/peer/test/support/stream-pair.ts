@@ -45,6 +45,14 @@ export class PairedStream implements Stream {
     return [opener, acceptor];
   }
 
+  get isSendable(): boolean {
+    return this.writableBytes > 0 && this.#credit > 0;
+  }
+
+  attachedMs(now: number): number {
+    return now;
+  }
+
   write(chunk: Uint8Array): boolean {
     if (this.#sending !== "open" || this.#isOver) return true;
     this.#queue.push(chunk);
