@@ -1,8 +1,10 @@
 import process from "node:process";
 import { run } from "./run.ts";
+import { raiseThreadPool } from "./thread-pool.ts";
 
 const FLUSH_MS = 1000;
 
+raiseThreadPool(process.env);
 const exitCode = await run(process.argv.slice(2), process.env, process, process);
 await Promise.race([
   Promise.all([flushed(process.stdout), flushed(process.stderr)]),

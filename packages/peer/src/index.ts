@@ -15,7 +15,7 @@ export {
   type ListeningTunnelStats,
 } from "./listening-tunnel.ts";
 export { type LogFields, type Logger, type LogMethod, silentLogger } from "./logger.ts";
-export { LookupShare } from "./lookup-share.ts";
+export { LookupShare, setThreadPoolSize } from "./lookup-share.ts";
 export { makeProof, newInstanceId, newSecret, verifyProof } from "./proof.ts";
 export { SleepWatch } from "./sleep-watch.ts";
 export { type PipeResult, SocketPipe, type SocketPipeOptions } from "./socket-pipe.ts";

@@ -1,31 +1,35 @@
 import { lookup as systemLookup } from "node:dns";
 import type { LookupFunction } from "node:net";
-import { CulvertError } from "@culvert/protocol";
-import { type Addresses, NameQuestion } from "./name-question.ts";
+import type { Addresses } from "./name-question.ts";
+import { NameQueue } from "./name-queue.ts";
 
-/** Names that the process asks the system's resolver for at once. */
-const MAX_QUESTIONS = 256;
-/** Names that one owner has asked for and that are not answered yet, and how many more may wait for their turn. */
-const MAX_ASKED = 32;
-const MAX_WAITING = 256;
+/** libuv has four threads if nobody says otherwise, and lends half of them to name resolution. */
+const SYSTEM_AT_ONCE = 2;
+/** For a lookup of the caller's own, of which nothing is known. */
+const OWN_AT_ONCE = 256;
 
-/**
- * One question at a time for each name. libuv lends two of its four threads to the resolver; a thousand visitors of one
- * dead name would otherwise queue a thousand time-outs in front of every other name. Answers are not kept: the
- * resolver knows how long they are good for, and we do not.
- */
-const inFlight = new Map<string, NameQuestion>();
+const system = new NameQueue(systemLookup, SYSTEM_AT_ONCE);
+const own = new WeakMap<LookupFunction, NameQueue>();
 
 /**
- * What one owner, a session for one, may ask of the resolver at once. A question cannot be taken back, so its place stays
- * taken until it is answered, also when nobody wants the answer any more: otherwise a peer that opens streams to fresh
- * names and resets them would fill the resolver's queue for everybody.
+ * Says how many threads libuv has (`UV_THREADPOOL_SIZE`), for the whole process. Half of them may ask the system's resolver,
+ * and of more than two one is left to whoever else in the process looks up a name, the next dial of a client for one. Further
+ * names would only wait inside libuv, where nobody takes turns.
  */
+export function setThreadPoolSize(threads: number): void {
+  const forNames = Math.max(1, Math.ceil(threads / 2));
+  system.atOnce = forNames > 2 ? forNames - 1 : forNames;
+}
+
+function queueOf(lookup: LookupFunction | undefined): NameQueue {
+  if (lookup === undefined) return system;
+  const queue = own.get(lookup) ?? new NameQueue(lookup, OWN_AT_ONCE);
+  own.set(lookup, queue);
+  return queue;
+}
+
+/** One owner of name lookups, a session for one: owners take turns, see {@link NameQueue}. */
 export class LookupShare {
-  readonly #asked = new Set<NameQuestion>();
-  /** In the order in which they came; each looks whether it is its turn. */
-  readonly #waiting = new Set<() => void>();
-
   /**
    * The addresses of a name; waits for its turn first.
    * @param lookup Default: the system's resolver.
@@ -34,62 +38,17 @@ export class LookupShare {
   addresses(host: string, signal: AbortSignal, lookup: LookupFunction | undefined): Promise<Addresses> {
     return new Promise((resolve, reject) => {
       let takeOff = (): void => undefined;
-      const settle = (): void => {
-        takeOff();
-        this.#waiting.delete(look);
-        signal.removeEventListener("abort", onAbort);
-      };
       const onAbort = (): void => {
-        settle();
+        takeOff();
         reject(signal.reason);
       };
-      const look = (): void => {
-        try {
-          const question = this.#take(host, lookup);
-          if (question === undefined) {
-            if (this.#waiting.size >= MAX_WAITING && !this.#waiting.has(look)) throw exhausted();
-            this.#waiting.add(look);
-            return;
-          }
-          this.#waiting.delete(look);
-          takeOff = question.hear((error, addresses) => {
-            settle();
-            if (error === undefined) resolve(addresses);
-            else reject(error);
-          });
-        } catch (error) {
-          settle();
-          reject(error);
-        }
-      };
-      signal.addEventListener("abort", onAbort);
-      look();
+      const question = queueOf(lookup).question(host, this);
+      signal.addEventListener("abort", onAbort, { once: true });
+      takeOff = question.hear((error, addresses) => {
+        signal.removeEventListener("abort", onAbort);
+        if (error === undefined) resolve(addresses);
+        else reject(error);
+      });
     });
   }
-
-  /** The question, if it is asked already or there is a place for it. */
-  #take(host: string, lookup: LookupFunction | undefined): NameQuestion | undefined {
-    const asked = lookup === undefined ? inFlight.get(host) : undefined;
-    if (asked !== undefined && this.#asked.has(asked)) return asked;
-    if (this.#asked.size >= MAX_ASKED) return undefined;
-    const question = asked ?? (lookup === undefined ? askSystem(host) : new NameQuestion(host, lookup));
-    this.#asked.add(question);
-    question.hear(() => {
-      this.#asked.delete(question);
-      for (const look of [...this.#waiting]) look();
-    });
-    return question;
-  }
-}
-
-function askSystem(host: string): NameQuestion {
-  if (inFlight.size >= MAX_QUESTIONS) throw exhausted();
-  const question = new NameQuestion(host, systemLookup);
-  inFlight.set(host, question);
-  question.hear(() => inFlight.delete(host));
-  return question;
-}
-
-function exhausted(): CulvertError {
-  return new CulvertError("resource_exhausted", "too many names are being looked up");
 }

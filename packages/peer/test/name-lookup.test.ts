@@ -1,4 +1,5 @@
 import type { LookupAddress } from "node:dns";
+import type { LookupFunction } from "node:net";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { lookupAddresses } from "../src/name-lookup.ts";
 
@@ -59,8 +60,19 @@ describe("the system's resolver", () => {
     await new Promise((resolve) => setImmediate(resolve));
   });
 
-  test("is not asked for what is an address already", async () => {
+  test("is not asked for what is an address already, nor for localhost", async () => {
     expect(await lookupAddresses("::1", signal)).toEqual([{ address: "::1", family: 6 }]);
+    for (const name of ["localhost", "LocalHost", "localhost."]) {
+      const found = await lookupAddresses(name, signal);
+      expect(found.map(({ address }) => address)).toEqual(["127.0.0.1", "::1"]);
+    }
+    expect(system.lookup).not.toHaveBeenCalled();
+  });
+
+  test("is not asked when there is another one, not even for localhost", async () => {
+    const own = [{ address: "192.0.2.7", family: 4 }];
+    const lookup: LookupFunction = (_host, _options, done) => done(null, own);
+    expect(await lookupAddresses("localhost", signal, { lookup })).toEqual(own);
     expect(system.lookup).not.toHaveBeenCalled();
   });
 });
