@@ -1,12 +1,13 @@
 /**
- * Bytes waiting in order. A small chunk is copied into the last block while that has room, so that a million writes of
- * one byte cost a few blocks and not a million objects, and none of them pins the large buffer that it was a view of.
+ * Bytes waiting in order, in about as much memory as they count. All but large chunks are copied into blocks that grow with
+ * what waits, so that a million writes of one byte cost a few blocks and not a million objects, a few bytes cost no large
+ * block, whatever large chunks come between them, and nothing pins a large buffer that it is a small view of.
  */
 export class ChunkQueue {
   #chunks: Uint8Array[] = [];
   #first = 0;
   #bytes = 0;
-  /** The block that small chunks are gathered in; its filled part is the last element of `#chunks`. */
+  /** The block that chunks are gathered in; its filled part is the last element of `#chunks`. */
   #block: Uint8Array | undefined;
   #blockUsed = 0;
 
@@ -14,38 +15,54 @@ export class ChunkQueue {
     return this.#bytes;
   }
 
+  /** Memory that is kept alive, bytes. */
+  get retainedBytes(): number {
+    return this.#chunks.reduce((sum, { buffer }) => sum + buffer.byteLength, 0);
+  }
+
   push(chunk: Uint8Array): void {
     if (chunk.length === 0) return;
-    this.#bytes += chunk.length;
-    if (chunk.length < SMALL_BYTES) this.#pushSmall(chunk);
-    else {
+    const isDense = chunk.length * 2 >= chunk.buffer.byteLength;
+    if (isDense && chunk.length >= (this.#bytes === 0 ? LARGE_IF_ALONE_BYTES : LARGE_BYTES)) {
+      this.#seal();
       this.#chunks.push(chunk);
-      this.#block = undefined;
+    } else this.#gather(chunk);
+    this.#bytes += chunk.length;
+  }
+
+  #gather(chunk: Uint8Array): void {
+    let rest = chunk;
+    while (rest.length > 0) {
+      const room = (this.#block?.length ?? 0) - this.#blockUsed;
+      if (this.#block === undefined || room === 0) {
+        this.#begin(rest.length);
+        continue;
+      }
+      const part = rest.length > room ? rest.subarray(0, room) : rest;
+      this.#block.set(part, this.#blockUsed);
+      this.#blockUsed += part.length;
+      const last = this.#chunks.length - 1;
+      const tail = this.#chunks[last] as Uint8Array;
+      // The tail grows by what was just written; its start stays, so bytes already handed out are not touched.
+      this.#chunks[last] = new Uint8Array(this.#block.buffer, tail.byteOffset, tail.length + part.length);
+      rest = rest.subarray(part.length);
     }
   }
 
-  #pushSmall(chunk: Uint8Array): void {
-    const block = this.#block;
-    if (
-      block !== undefined &&
-      this.#blockUsed + chunk.length <= block.length &&
-      this.#first < this.#chunks.length
-    ) {
-      block.set(chunk, this.#blockUsed);
-      const last = this.#chunks.length - 1;
-      const tail = this.#chunks[last] as Uint8Array;
-      this.#blockUsed += chunk.length;
-      // The tail grows by what was just written; its start stays, so bytes already handed out are not touched.
-      this.#chunks[last] = new Uint8Array(block.buffer, tail.byteOffset, tail.length + chunk.length);
-      return;
-    }
-    // The first small chunk stands alone (a keystroke needs no block); the second in a row starts one.
-    const size = block === undefined && this.#first === this.#chunks.length ? chunk.length : BLOCK_BYTES;
-    const fresh = new Uint8Array(size);
-    fresh.set(chunk);
-    this.#block = fresh;
-    this.#blockUsed = chunk.length;
-    this.#chunks.push(fresh.subarray(0, chunk.length));
+  #begin(needed: number): void {
+    // As large as what waits already, so that all costs at most twice what it counts; what stands alone costs its own size.
+    const most = this.#bytes === 0 ? needed : Math.max(FIRST_BLOCK_BYTES, this.#bytes, needed);
+    this.#block = new Uint8Array(Math.min(most, MAX_BLOCK_BYTES));
+    this.#blockUsed = 0;
+    this.#chunks.push(this.#block.subarray(0, 0));
+  }
+
+  /** Nothing is gathered in the block any more; if it is mostly empty, what is in it moves out. */
+  #seal(): void {
+    const { length = 0 } = this.#block ?? {};
+    if (this.#blockUsed * 2 < length) this.#chunks.push(new Uint8Array(this.#chunks.pop() as Uint8Array));
+    this.#block = undefined;
+    this.#blockUsed = 0;
   }
 
   /** Moves `length` bytes, at most what is queued, to `target` at `offset`. */
@@ -70,6 +87,7 @@ export class ChunkQueue {
 
   /** Takes everything out as chunks, in order. */
   takeAll(): Uint8Array[] {
+    this.#seal();
     const chunks = this.#chunks.slice(this.#first);
     this.clear();
     return chunks;
@@ -80,6 +98,7 @@ export class ChunkQueue {
     this.#first = 0;
     this.#bytes = 0;
     this.#block = undefined;
+    this.#blockUsed = 0;
   }
 
   #shift(): void {
@@ -89,6 +108,7 @@ export class ChunkQueue {
       this.#chunks = [];
       this.#first = 0;
       this.#block = undefined;
+      this.#blockUsed = 0;
     } else if (this.#first >= 64) {
       this.#chunks = this.#chunks.slice(this.#first);
       this.#first = 0;
@@ -97,5 +117,9 @@ export class ChunkQueue {
 }
 
 const EMPTY = new Uint8Array(0);
-const SMALL_BYTES = 2048;
-const BLOCK_BYTES = 16_384;
+const FIRST_BLOCK_BYTES = 1024;
+const MAX_BLOCK_BYTES = 16_384;
+/** From here on the cost of an object of its own is small against its bytes, and copying is not. */
+const LARGE_BYTES = 16_384;
+/** With nothing before it: the usual case of an answer that is sent at once. */
+const LARGE_IF_ALONE_BYTES = 2048;
