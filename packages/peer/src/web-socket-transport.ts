@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { ReceivedMemory } from "./received-memory.ts";
 import { SentMemory } from "./sent-memory.ts";
 import type { Transport, TransportHandler } from "./transport.ts";
+import { UnfinishedMessage } from "./unfinished-message.ts";
 
 /** The part of a `ws` WebSocket that a transport uses; typed by shape, so that this package needs no WebSocket library. */
 export interface WebSocketLike {
@@ -15,7 +16,7 @@ export interface WebSocketLike {
   close(code: number, reason: string): void;
   terminate(): void;
   on(event: "message", listener: (data: Uint8Array, isBinary: boolean) => void): unknown;
-  on(event: "ping", listener: (data: Uint8Array) => void): unknown;
+  on(event: "ping" | "pong", listener: (data: Uint8Array) => void): unknown;
   on(event: "close", listener: (code: number, reason: Uint8Array) => void): unknown;
   on(event: "error", listener: (error: Error) => void): unknown;
 }
@@ -50,6 +51,7 @@ class WebSocketTransport implements Transport {
   /** Only where the bytes end in the kernel: any other Duplex may pass a buffer on, to be read by whomever later. */
   readonly #received: ReceivedMemory | undefined;
   readonly #sent: SentMemory | undefined;
+  readonly #unfinished: UnfinishedMessage;
   #handler: TransportHandler | undefined;
   #kept: Kept[] = [];
   #closed: { readonly code: number; readonly reason: string } | undefined;
@@ -61,20 +63,31 @@ class WebSocketTransport implements Transport {
     const isKernels = socket instanceof Socket;
     this.#received = isKernels ? new ReceivedMemory() : undefined;
     this.#sent = isKernels ? new SentMemory(socket) : undefined;
+    this.#unfinished = new UnfinishedMessage(() => {
+      this.#closed ??= { code: 1006, reason: "a message did not become whole" };
+      webSocket.terminate();
+    });
     webSocket.binaryType = "nodebuffer";
     webSocket.on("message", (data, isBinary) => {
+      this.#unfinished.ended();
       this.#receive(isBinary ? { message: this.#own(data) } : { text: true });
     });
     // A server's pong is the ping's payload where it was read, and it may wait long to be written.
-    webSocket.on("ping", (data) => this.#received?.keep(data));
+    webSocket.on("ping", (data) => {
+      this.#unfinished.ended();
+      this.#received?.keep(data);
+    });
+    webSocket.on("pong", () => this.#unfinished.ended());
     webSocket.on("close", (code, reason) => {
-      this.#closed = { code, reason: Buffer.from(reason).toString("utf8") };
+      this.#unfinished.close();
+      this.#closed ??= { code, reason: Buffer.from(reason).toString("utf8") };
       this.#tellClosed();
     });
     webSocket.on("error", ignore); // 'close' follows and is what counts
     // Behind the listener of ws, so every message that this chunk completes was delivered by now.
     socket.on("data", (chunk: Uint8Array) => {
       this.#received?.chunk(chunk, this.#isOurs);
+      this.#unfinished.chunk(chunk.length);
       this.#handler?.onHeard();
     });
     socket.on("drain", () => this.#handler?.onDrain());

@@ -1,0 +1,106 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { PieceRoom } from "../src/piece-room.ts";
+import { UnfinishedMessage } from "../src/unfinished-message.ts";
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setImmediate", "performance"] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+function unfinished(room = new PieceRoom()) {
+  const givenUp = vi.fn();
+  return { message: new UnfinishedMessage(givenUp, room), givenUp, room };
+}
+
+/** A byte in every `everyMs`, for `forMs`. */
+function dribble(message: UnfinishedMessage, everyMs: number, forMs: number): void {
+  for (let at = 0; at < forMs; at += everyMs) {
+    message.chunk(1);
+    vi.advanceTimersByTime(everyMs);
+  }
+}
+
+describe("a message that does not become whole", () => {
+  test("is given up after 10 s, however often a byte of it comes", () => {
+    const { message, givenUp } = unfinished();
+    dribble(message, 500, 10_000);
+    expect(givenUp).not.toHaveBeenCalled();
+    dribble(message, 500, 500);
+    expect(givenUp).toHaveBeenCalledTimes(1);
+    dribble(message, 500, 60_000);
+    expect(givenUp).toHaveBeenCalledTimes(1);
+  });
+
+  test("and after one more second for each KiB: a bad line brings a large frame, late", () => {
+    const { message, givenUp } = unfinished();
+    // 64 KiB at 16 kbit/s, with a stop of 8 s on the way.
+    for (let n = 0; n < 33; n += 1) {
+      message.chunk(2048);
+      vi.advanceTimersByTime(n === 16 ? 9000 : 1000);
+    }
+    message.ended();
+    message.chunk(100);
+    vi.advanceTimersByTime(600_000);
+    expect(givenUp).not.toHaveBeenCalled();
+    message.chunk(2048);
+    vi.advanceTimersByTime(12_001);
+    expect(givenUp).toHaveBeenCalledTimes(1);
+  });
+
+  test("messages in many chunks one after the other are as many messages", () => {
+    const { message, givenUp } = unfinished();
+    for (let n = 0; n < 100; n += 1) {
+      dribble(message, 1000, 9000);
+      message.ended();
+      message.chunk(1);
+    }
+    vi.advanceTimersByTime(600_000);
+    expect(givenUp).not.toHaveBeenCalled();
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("what was read while the event loop was late is heard before it is judged", () => {
+    const { message, givenUp } = unfinished();
+    message.chunk(1);
+    setTimeout(() => setImmediate(() => undefined), 9999);
+    vi.advanceTimersToNextTimer();
+    vi.setSystemTime(Date.now());
+    setImmediate(() => {
+      message.ended();
+      message.chunk(1);
+    });
+    vi.advanceTimersByTime(10_000);
+    expect(givenUp).not.toHaveBeenCalled();
+  });
+
+  test("counts in the room from its 65th piece on, until it ends", () => {
+    const { message, room } = unfinished();
+    for (let n = 0; n < 64; n += 1) message.chunk(1);
+    expect(room.pieces).toBe(0);
+    message.chunk(1);
+    expect(room.pieces).toBe(65);
+    message.ended();
+    message.chunk(1);
+    expect(room.pieces).toBe(0);
+    for (let n = 0; n < 70; n += 1) message.chunk(1);
+    expect(room.pieces).toBe(70);
+    message.close();
+    expect(room.pieces).toBe(0);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("goes when all together have too many pieces and it has most of them; a frame in single bytes passes", () => {
+    const room = new PieceRoom();
+    const honest = unfinished(room);
+    for (let n = 0; n < 65_536 + 20; n += 1) honest.message.chunk(1);
+    expect(honest.givenUp).not.toHaveBeenCalled();
+    honest.message.ended();
+    honest.message.chunk(1);
+    const others = Array.from({ length: 10 }, () => unfinished(room));
+    for (let n = 0; n < 7000; n += 1) for (const { message } of others) message.chunk(1);
+    expect(room.pieces).toBeLessThanOrEqual(65_536 + 1024);
+    expect(others.filter(({ givenUp }) => givenUp.mock.calls.length > 0).length).toBe(1);
+  });
+});
