@@ -12,20 +12,36 @@ export type Candidate = { readonly host: string; readonly port: number } | { rea
  *
  * The winner is paused: not a byte is read before somebody asks. It carries an 'error' listener that does nothing, so that
  * it may wait to be taken over; the caller owns it. Rejects with the errors of all candidates, or the reason of `signal`.
+ *
+ * @param onOver Called once, when no attempt has a descriptor any more but the one that won: attempts that are given up are
+ * closed a moment after the promise has told the outcome.
  */
-export function raceConnections(candidates: readonly Candidate[], signal: AbortSignal): Promise<Socket> {
+export function raceConnections(
+  candidates: readonly Candidate[],
+  signal: AbortSignal,
+  onOver: () => void = ignore,
+): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const pending = new Set<Socket>();
+    /** Attempts that have not won and are not closed. */
+    const open = new Set<Socket>();
+    let isSettled = false;
     const errors: Error[] = [];
     let next = 0;
     let timer: NodeJS.Timeout | undefined;
 
+    const closed = (socket: Socket) => {
+      if (open.delete(socket) && open.size === 0 && isSettled) onOver();
+    };
     const settle = (winner?: Socket) => {
       clearTimeout(timer);
       signal.removeEventListener("abort", onAbort);
       next = candidates.length;
       for (const socket of pending) if (socket !== winner) socket.destroy();
       pending.clear();
+      isSettled = true;
+      if (winner !== undefined) open.delete(winner);
+      if (open.size === 0) onOver();
     };
     const onAbort = () => {
       for (const socket of pending) giveUp(socket);
@@ -46,6 +62,8 @@ export function raceConnections(candidates: readonly Candidate[], signal: AbortS
       next += 1;
       const socket = connect({ ...candidate, ...CARRIED_SOCKET } as NetConnectOpts);
       pending.add(socket);
+      open.add(socket);
+      socket.once("close", () => closed(socket));
       socket.pause();
       socket.on("error", ignore);
       const onError = (error: Error) => {
@@ -68,6 +86,7 @@ export function raceConnections(candidates: readonly Candidate[], signal: AbortS
     };
 
     if (signal.aborted) {
+      settle();
       reject(signal.reason);
       return;
     }

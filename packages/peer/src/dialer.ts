@@ -14,6 +14,8 @@ export interface DialOptions {
   readonly lookup?: LookupFunction | undefined;
   /** Whose name lookups these are; default: nobody's, see {@link LookupShare}. */
   readonly lookupShare?: LookupShare | undefined;
+  /** Called once, when nothing of the dial is left but the socket: an attempt that is given up is closed a moment later. */
+  readonly onOver?: () => void;
 }
 
 /**
@@ -24,7 +26,6 @@ export interface DialOptions {
  * `target_timeout`, `resource_exhausted`, `dial_failed`, and `cancelled` after `signal`.
  */
 export async function dial(target: Endpoint, options: DialOptions): Promise<Socket> {
-  checkTarget(target);
   const stop = new AbortController();
   const onAbort = () =>
     stop.abort(new CulvertError("cancelled", undefined, { cause: options.signal?.reason }));
@@ -35,11 +36,16 @@ export async function dial(target: Endpoint, options: DialOptions): Promise<Sock
       new CulvertError("target_timeout", `${formatEndpoint(target)} within ${options.timeoutMs} ms`),
     );
   }, options.timeoutMs);
+  let isRacing = false;
   try {
-    return await raceConnections(await candidatesOf(target, stop.signal, options), stop.signal);
+    checkTarget(target);
+    const candidates = await candidatesOf(target, stop.signal, options);
+    isRacing = true;
+    return await raceConnections(candidates, stop.signal, options.onOver);
   } catch (error) {
     throw error instanceof CulvertError ? error : dialError(target, error);
   } finally {
+    if (!isRacing) options.onOver?.();
     clearTimeout(timer);
     options.signal?.removeEventListener("abort", onAbort);
   }

@@ -98,21 +98,32 @@ export class DialingSide {
     this.#dials.add(dialing);
     incoming.onCancelled = () => dialing.abort();
     let socket: Socket;
+    let isOver = false;
+    let hasFailed = false;
+    // Not when the outcome is known: who opens and resets in a row would have more descriptors than there are places.
+    const leaveSockets = (): void => {
+      if (isOver && hasFailed) this.#options.sockets?.leave();
+    };
     try {
       socket = await dial(endpoint, {
         timeoutMs: this.#options.dialTimeoutMs,
         signal: dialing.signal,
         lookup: this.#options.lookup,
         lookupShare: this.#lookupShare,
+        onOver: () => {
+          isOver = true;
+          this.#options.room?.leave();
+          leaveSockets();
+        },
       });
     } catch (error) {
-      this.#options.sockets?.leave();
+      hasFailed = true;
+      leaveSockets();
       const code = error instanceof CulvertError ? error.code : "dial_failed";
       this.#refuse(incoming, code, { target: formatEndpoint(endpoint), cause: causeOf(error) });
       return;
     } finally {
       this.#dials.delete(dialing);
-      this.#options.room?.leave();
     }
     socket.once("close", () => this.#options.sockets?.leave());
     // Cancelled while the connection was being handed over: nobody would ever end it.

@@ -62,6 +62,37 @@ test("who lost the race is destroyed, and so are all when it is called off", asy
   expect(vi.getTimerCount()).toBe(0);
 });
 
+test("is over when the last attempt that did not win is closed, once", async () => {
+  const silent = await fullListener("127.0.0.1");
+  const { port } = await serve();
+  const [mute, good] = [
+    { host: "127.0.0.1", port: silent.port },
+    { host: "127.0.0.1", port },
+  ];
+  made.sockets = [];
+  const won = vi.fn();
+  tracked(await raceConnections([mute, good], signal, won));
+  await vi.waitFor(() => expect(won).toHaveBeenCalledTimes(1));
+  expect(made.sockets.map(({ closed }) => closed)).toEqual([true, false]);
+
+  const alone = vi.fn();
+  tracked(await raceConnections([good], signal, alone));
+  expect(alone).toHaveBeenCalledTimes(1);
+
+  made.sockets = [];
+  const stop = new AbortController();
+  const calledOff = vi.fn(() => expect(made.sockets.map(({ closed }) => closed)).toEqual([true]));
+  const outcome = raceConnections([mute], stop.signal, calledOff);
+  stop.abort(new Error("enough"));
+  await expect(outcome).rejects.toThrow("enough");
+  expect(calledOff).not.toHaveBeenCalled();
+  await vi.waitFor(() => expect(calledOff).toHaveBeenCalledTimes(1));
+
+  const before = vi.fn();
+  await expect(raceConnections([good], AbortSignal.abort(new Error("no")), before)).rejects.toThrow("no");
+  expect(before).toHaveBeenCalledTimes(1);
+});
+
 test("nobody is asked when it was called off before", async () => {
   const { port } = await serve();
   const outcome = raceConnections([{ host: "127.0.0.1", port }], AbortSignal.abort(new Error("enough")));

@@ -1,10 +1,12 @@
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import { formatEndpoint, type IncomingStream, parseEndpoint, type Stream } from "@culvert/protocol";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { DialingSide, type DialingSideOptions } from "../src/dialing-side.ts";
+import { FairRoom } from "../src/fair-room.ts";
 import type { Link } from "../src/link.ts";
 import { silentLogger } from "../src/logger.ts";
+import { fullListener } from "./support/full-listener.ts";
 import { linkPair } from "./support/link-pair.ts";
 import { serve } from "./support/sockets.ts";
 
@@ -129,6 +131,35 @@ describe("DialingSide", () => {
     }
     expect(asked).toHaveLength(32);
     expect(dialing.stats()).toMatchObject({ dialing: 0, refused: 100 });
+  });
+
+  test("a dial that was given up keeps its place in the room until its socket is closed", async () => {
+    const silent = await fullListener("127.0.0.1");
+    const [room, sockets] = [new FairRoom(1, 1).share(), new FairRoom(2, 1).share()];
+    const leave = vi.spyOn(room, "leave");
+    const leaveSockets = vi.spyOn(sockets, "leave");
+    const { client, server, dialing } = await setUp({ room, sockets });
+    const answer = server.onStream;
+    const endpoint = parseEndpoint(`127.0.0.1:${silent.port}`);
+    server.onStream = (incoming) => dialing.answer(incoming, { kind: "dial", endpoint });
+    const first = open(client);
+    await vi.waitFor(() => expect(dialing.stats().dialing).toBe(1));
+    dialing.cancelDials();
+    expect(await first.over).toBe("cancelled");
+    expect(await open(client).over).toBe("resource_exhausted");
+    expect(leaveSockets).not.toHaveBeenCalled();
+    await vi.waitFor(() => expect(leave).toHaveBeenCalledTimes(1));
+    expect(leaveSockets).toHaveBeenCalledTimes(1);
+
+    // Every other dial keeps it to its end.
+    server.onStream = answer;
+    await open(client).accepted;
+    expect(leave).toHaveBeenCalledTimes(2);
+    const nowhere = { ...endpoint, port: 0 };
+    server.onStream = (incoming) => dialing.answer(incoming, { kind: "dial", endpoint: nowhere });
+    expect(await open(client).over).toBe("bad_address");
+    expect(leave).toHaveBeenCalledTimes(3);
+    expect(leaveSockets).toHaveBeenCalledTimes(2);
   });
 
   test("cancelDials stops what is under way and leaves connections alone", async () => {
