@@ -1,0 +1,64 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { FramePool } from "../src/frame-pool.ts";
+
+beforeEach(() => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** As many frames at once as a busy link has, all acknowledged. */
+function burst(pool: FramePool, count: number): Uint8Array[] {
+  const frames = Array.from({ length: count }, () => pool.allocate(1000));
+  for (const frame of frames) pool.release(frame);
+  return frames;
+}
+
+/** How many of the blocks of these frames the pool still has. */
+function kept(pool: FramePool, frames: readonly Uint8Array[]): number {
+  const known = new Set(frames.map(({ buffer }) => buffer));
+  return frames.filter(() => known.has(pool.allocate(1000).buffer)).length;
+}
+
+describe("FramePool", () => {
+  test("uses the memory of a frame again, whatever part of it the frame was", () => {
+    const pool = new FramePool(1000, 4);
+    const [first] = burst(pool, 1);
+    const next = pool.allocate(700);
+    expect(next.buffer).toBe(first?.buffer);
+    pool.release(next);
+    expect(pool.allocate(1000).buffer).toBe(first?.buffer);
+  });
+
+  test("small frames and those from elsewhere have memory of their own", () => {
+    const pool = new FramePool(1000, 4);
+    expect(pool.allocate(500).buffer.byteLength).toBe(500);
+    expect(pool.allocate(1001).buffer.byteLength).toBe(1001);
+    pool.release(new Uint8Array(2000).subarray(0, 1000));
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("keeps no more than it may", () => {
+    const pool = new FramePool(1000, 4);
+    expect(kept(pool, burst(pool, 6))).toBe(4);
+  });
+
+  test("lets go what was not needed for a while, and then needs no timer", () => {
+    const pool = new FramePool(1000, 32);
+    const frames = burst(pool, 8);
+    vi.advanceTimersByTime(4000);
+    expect(vi.getTimerCount()).toBe(0);
+    expect(kept(pool, frames)).toBe(0);
+  });
+
+  test("keeps what a busy link goes on to need", () => {
+    const pool = new FramePool(1000, 32);
+    const frames = burst(pool, 8);
+    for (let tick = 0; tick < 10; tick += 1) {
+      vi.advanceTimersByTime(1900);
+      burst(pool, 3);
+    }
+    expect(kept(pool, frames)).toBe(3);
+  });
+});
