@@ -115,10 +115,10 @@ export class SessionMemory {
     return this.replay.takenBytes + this.receive.takenBytes;
   }
 
-  /** The session is over: everything goes back, and nothing is taken any more. */
+  /** The session is over: nothing is taken any more, and everything goes back but what readers still have to take. */
   close(): void {
     this.replay.close();
-    this.receive.close();
+    this.receive.closeBehind();
   }
 }
 
@@ -177,7 +177,10 @@ export class MemoryShare {
 
   /** Takes `bytes`, which must be free; a negative number gives back. */
   take(bytes: number): void {
-    if (this.#isClosed) return;
+    if (this.#isClosed) {
+      this.#giveBack(-bytes);
+      return;
+    }
     const before = Math.max(this.#used, this.#owned);
     this.#used += bytes;
     const after = Math.max(this.#used, this.#owned);
@@ -185,9 +188,22 @@ export class MemoryShare {
   }
 
   close(): void {
+    this.closeBehind();
+    this.#giveBack(this.#used);
+  }
+
+  /** What is used stays taken until it is given back: streams that ended in good order may have unread bytes for long. */
+  closeBehind(): void {
     if (this.#isClosed) return;
     this.#isClosed = true;
-    this.#pool.change(-Math.max(this.#used, this.#owned));
+    this.#pool.change(this.#used - Math.max(this.#used, this.#owned));
+  }
+
+  /** After the end: as much as there is, and only back. */
+  #giveBack(bytes: number): void {
+    const back = Math.max(0, Math.min(bytes, this.#used));
+    this.#used -= back;
+    if (back > 0) this.#pool.change(-back);
   }
 }
 

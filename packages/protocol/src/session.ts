@@ -379,7 +379,10 @@ export class Session {
     this.#state = { name: "ended", error };
     this.#liveness.detach();
     this.#deliverHeld();
-    for (const stream of this.#streams.all()) stream.sessionEnded(error.code);
+    for (const stream of this.#streams.all()) {
+      stream.sessionEnded(error.code);
+      stream.window.close();
+    }
     this.#streams.clear();
     this.#outbox.clear();
     this.#memory.close();

@@ -25,7 +25,22 @@ describe("a memory pool", () => {
     expect(pool.used).toBe(0);
   });
 
-  test("a session that is closed takes and gives nothing any more", () => {
+  test("what readers have not taken when their session ends stays counted until they have", () => {
+    const pool = new MemoryPool(10 * MiB);
+    const memory = admitted(pool);
+    memory.receive.take(2 * MiB);
+    memory.replay.take(MiB);
+    memory.close();
+    expect(pool.used).toBe(2 * MiB);
+    memory.receive.take(MiB);
+    memory.receive.take(-MiB);
+    expect(pool.used).toBe(MiB);
+    memory.receive.take(-5 * MiB);
+    memory.replay.take(-MiB);
+    expect(pool.used).toBe(0);
+  });
+
+  test("a session that is closed takes nothing any more", () => {
     const pool = new MemoryPool(10 * MiB);
     const memory = admitted(pool);
     memory.close();
