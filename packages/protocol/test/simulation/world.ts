@@ -585,6 +585,7 @@ export class World {
   }
 
   #checkAfterEnd(): void {
+    for (const app of this.#apps) app.take(app.unconsumed); // who has all of it may take its time
     this.#eachMemory((memory) => memory.checkReturned());
     for (const app of this.#apps) {
       if (app.stream !== undefined && app.ending === undefined)
