@@ -283,7 +283,7 @@ export class SocketPipe implements StreamHandler {
     clearTimeout(this.#idleTimer);
     const { idleTimeoutMs = 0, halfClosedTimeoutMs = HALF_CLOSED_TIMEOUT_MS } = this.#options.timeouts ?? {};
     const limitMs = this.#hasReadEnd || this.#isEnding ? halfClosedTimeoutMs : idleTimeoutMs;
-    if (limitMs === 0) return;
+    if (limitMs === 0 || this.#isSocketClosed) return;
     this.#seen = this.#moved;
     this.#seenAt = this.#clock();
     this.#idleTimer = setTimeout(this.#judge, limitMs, limitMs);

@@ -5,16 +5,19 @@ import { type PieceHolder, type PieceRoom, pieceRoom } from "./piece-room.ts";
  * ended last, bytes have come and nothing has ended. It must go on: a message that is never whole is held in memory, and
  * bytes of it would pass for signs of life. Ten seconds from its first byte, and one more for each KiB that came: a bad line
  * brings a large frame late, and must not be cut, or the same frame would come late again.
+ *
+ * Judged by what comes, and a pause counts for 5 s at the most: where nothing comes, because the line or a process stands
+ * still, it is for the silence to judge (Liveness), and what comes behind it may be the rest.
  */
 export class UnfinishedMessage implements PieceHolder {
   readonly #onGivenUp: () => void;
   readonly #room: PieceRoom;
   #pieces = 0;
   #bytes = 0;
-  #since = 0;
+  #tookMs = 0;
+  #heardAt = 0;
   #hasEnded = false;
   #isClosed = false;
-  #timer: NodeJS.Timeout | undefined;
 
   /** @param onGivenUp It took too long, or came in too many pieces. */
   constructor(onGivenUp: () => void, room: PieceRoom = pieceRoom) {
@@ -35,12 +38,15 @@ export class UnfinishedMessage implements PieceHolder {
       if (this.#pieces > 0) this.#forget();
       return;
     }
-    if (this.#pieces === 0) {
-      this.#since = performance.now();
-      this.#timer ??= setTimeout(this.#look, LIMIT_MS).unref();
-    }
+    const now = performance.now();
+    if (this.#pieces > 0) this.#tookMs += Math.min(now - this.#heardAt, MOST_PAUSE_MS);
+    this.#heardAt = now;
     this.#pieces += 1;
     this.#bytes += bytes;
+    if (this.#tookMs > LIMIT_MS + this.#bytes / BYTES_PER_MS) {
+      this.giveUp();
+      return;
+    }
     if (this.#pieces > FREE_PIECES) this.#room.set(this, this.#pieces);
   }
 
@@ -48,7 +54,6 @@ export class UnfinishedMessage implements PieceHolder {
   close(): void {
     this.#isClosed = true;
     this.#forget();
-    clearTimeout(this.#timer);
   }
 
   giveUp(): void {
@@ -56,26 +61,16 @@ export class UnfinishedMessage implements PieceHolder {
     this.#onGivenUp();
   }
 
-  // The loop may be late: what waits in the kernel is read before anything is judged (immediates follow the poll).
-  #look = (): void => void setImmediate(this.#judge);
-
-  /** The timer is not moved with every message: it finds nothing, or another one, and waits again. */
-  #judge = (): void => {
-    this.#timer = undefined;
-    if (this.#pieces === 0) return;
-    const leftMs = this.#since + LIMIT_MS + this.#bytes / BYTES_PER_MS - performance.now();
-    if (leftMs <= 0) this.giveUp();
-    else this.#timer = setTimeout(this.#look, Math.ceil(leftMs)).unref();
-  };
-
   #forget(): void {
     if (this.#pieces > FREE_PIECES) this.#room.leave(this);
     this.#pieces = 0;
     this.#bytes = 0;
+    this.#tookMs = 0;
   }
 }
 
 const LIMIT_MS = 10_000;
+const MOST_PAUSE_MS = 5000;
 const BYTES_PER_MS = 1.024;
 /** A frame of 64 KiB comes in fewer from any ordinary line; they are not worth counting. */
 const FREE_PIECES = 64;

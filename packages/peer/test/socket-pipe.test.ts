@@ -72,6 +72,20 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
+test("a stream whose end leaves after its socket has closed leaves no timer", async () => {
+  const { app, socket, stream, pipe, done } = await recorded();
+  pipe.start(stream);
+  pipe.onEnd();
+  app.resume();
+  app.end();
+  await closing(socket);
+  const setTimer = vi.spyOn(globalThis, "setTimeout");
+  pipe.onFinished(); // the END of this side waited for the link
+  expect(setTimer).not.toHaveBeenCalled();
+  setTimer.mockRestore();
+  expect((await done).code).toBeUndefined();
+});
+
 describe("bytes", () => {
   test("10 MB each way at once through tiny windows", async () => {
     const bytes = 10_000_000;

@@ -168,13 +168,17 @@ export class Admission {
     const ready = freeOf(earlier, displaces?.link);
     const candidate: Candidate = { instance: hello.instance, handshake, ready, memory };
     this.#candidates.set(key, candidate);
-    await ready;
-    if (this.#candidates.get(key) === candidate) this.#candidates.delete(key);
     try {
+      await ready;
       if (handshake.isOver) return;
+      // Also who takes a place over: readers may still have what the session before it received.
+      candidate.memory ??= this.#memory.admit();
       if (this.#draining) handshake.refuse("shutting_down", { retryAfterMs: retryAfterMs() });
+      else if (candidate.memory === undefined)
+        handshake.refuse("resource_exhausted", { retryAfterMs: retryAfterMs() });
       else this.#create(arrival, handshake, hello, candidate);
     } finally {
+      if (this.#candidates.get(key) === candidate) this.#candidates.delete(key);
       candidate.memory?.close();
     }
   }
