@@ -5,6 +5,9 @@
 export class DeadlineQueue<T extends { deadline: number }> {
   /** A Set iterates in the order of entry. */
   readonly #items = new Set<T>();
+  /** Behind the head: a new iterator would walk over all that was deleted before it, each time. */
+  #behind: Iterator<T> = this.#items.values();
+  #head: T | undefined;
 
   push(item: T): void {
     this.#items.add(item);
@@ -15,13 +18,21 @@ export class DeadlineQueue<T extends { deadline: number }> {
   }
 
   delete(item: T): boolean {
+    if (item === this.#head) this.#head = undefined;
     return this.#items.delete(item);
   }
 
   /** The item that has waited longest. */
   get first(): T | undefined {
-    for (const item of this.#items) return item;
-    return undefined;
+    if (this.#head !== undefined || this.#items.size === 0) return this.#head;
+    let next = this.#behind.next();
+    if (next.done === true) {
+      // It came to the end once, and never sees what was added then.
+      this.#behind = this.#items.values();
+      next = this.#behind.next();
+    }
+    this.#head = next.value;
+    return this.#head;
   }
 
   get size(): number {
@@ -35,15 +46,16 @@ export class DeadlineQueue<T extends { deadline: number }> {
   /** Takes out every item whose deadline has come. */
   takeExpired(now: number): T[] {
     const expired: T[] = [];
-    for (const item of this.#items) {
-      if (item.deadline > now) break;
-      this.#items.delete(item);
+    for (;;) {
+      const item = this.first;
+      if (item === undefined || item.deadline > now) return expired;
+      this.delete(item);
       expired.push(item);
     }
-    return expired;
   }
 
   clear(): void {
     this.#items.clear();
+    this.#head = undefined;
   }
 }

@@ -42,6 +42,23 @@ describe("DeadlineQueue", () => {
     expect(queue.deadline).toBe(Number.POSITIVE_INFINITY);
   });
 
+  test("an item that comes again stands last, also one that was looked at as the first", () => {
+    const queue = newQueue();
+    const items = [item(1), item(2)];
+    for (const i of items) queue.push(i);
+    expect(queue.first).toBe(items[0]);
+    queue.delete(items[0]!);
+    items[0]!.deadline = 3;
+    queue.push(items[0]!);
+    expect(queue.takeExpired(9)).toEqual([items[1], items[0]]);
+    queue.push(items[1]!);
+    expect(queue.first).toBe(items[1]);
+    queue.clear();
+    expect(queue.first).toBeUndefined();
+    queue.push(items[0]!);
+    expect(queue.first).toBe(items[0]);
+  });
+
   test("behaves as a list does, through thousands of items", () => {
     const step = fc.record({
       pushes: fc.nat({ max: 100 }),
