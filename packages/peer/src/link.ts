@@ -324,10 +324,13 @@ export class Link {
     const delay = Math.ceil(Math.max(0, at - performance.now()));
     this.#timer = setTimeout(() => {
       this.#timerAt = Number.POSITIVE_INFINITY;
-      // The loop may be late: what waits in the kernel is read before anything is judged (immediates follow the poll).
+      // The loop may be late: what waits in the kernel is read before anything is judged. Immediates follow the poll; the
+      // second one follows a poll that began behind this timer, also if the first poll was what made the loop late.
       setImmediate(() => {
-        this.#session.handleDeadline(performance.now());
-        this.#afterInput();
+        setImmediate(() => {
+          this.#session.handleDeadline(performance.now());
+          this.#afterInput();
+        });
       });
     }, delay);
   }

@@ -1,4 +1,8 @@
+import { CulvertError, resolveSessionOptions } from "@culvert/protocol";
 import { afterEach, expect, test, vi } from "vitest";
+import { Link } from "../src/link.ts";
+import { silentLogger } from "../src/logger.ts";
+import type { Transport } from "../src/transport.ts";
 import { linkPair } from "./support/link-pair.ts";
 
 afterEach(() => {
@@ -29,3 +33,36 @@ test.each([
     expect(vi.getTimerCount()).toBe(0);
   },
 );
+
+/** A transport that takes everything and brings nothing by itself. */
+function mute(): Transport {
+  const nothing = (): void => undefined;
+  const bytes = { highWaterBytes: 1e6, bufferedBytes: 0 };
+  return {
+    handler: undefined,
+    ...bytes,
+    send: nothing,
+    cork: nothing,
+    uncork: nothing,
+    close: nothing,
+    terminate: nothing,
+  };
+}
+
+test("what is read a turn after the time was over is heard before silence is judged", () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setImmediate", "performance"] });
+  const session = resolveSessionOptions({ pingIntervalMs: 600, silenceMs: 1000 });
+  const link = new Link({ role: "client", session, peerLimits: session, logger: silentLogger });
+  const transport = mute();
+  const detached = vi.fn();
+  link.onDetached = detached;
+  link.attach(transport, 0);
+  vi.advanceTimersByTime(999); // pings have left: nobody forgot to ask
+  // Behind the timer of the link: the turn in which that came read something else, and took long.
+  setTimeout(() => setImmediate(() => transport.handler?.onHeard()), 1);
+  vi.advanceTimersByTime(900);
+  expect(detached).not.toHaveBeenCalled();
+  vi.advanceTimersByTime(200);
+  expect(detached).toHaveBeenCalledTimes(1);
+  link.fail(new CulvertError("closed"));
+});
