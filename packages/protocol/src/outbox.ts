@@ -11,6 +11,12 @@ import type { StreamCore } from "./stream-core.ts";
 import { StreamScheduler } from "./stream-scheduler.ts";
 import type { StreamTable } from "./stream-table.ts";
 
+/** Who waits for the answers to opens. */
+export interface OpenWatch {
+  /** The OPEN of the stream has left. */
+  opened(stream: StreamCore, now: number): void;
+}
+
 interface ControlFrame {
   readonly frame: Uint8Array;
   readonly onNumbered: (() => void) | undefined;
@@ -129,7 +135,7 @@ export class Outbox {
   // -- the order
 
   /** The next message for the transport, or undefined when nothing may leave now. `received` is for an ack. */
-  next(now: number, received: number, streams: StreamTable, askedDeadline: number): Uint8Array | undefined {
+  next(now: number, received: number, streams: StreamTable, watch: OpenWatch): Uint8Array | undefined {
     if (this.ackClock.isDue(now)) {
       this.ackClock.sent();
       return encodeAck(received);
@@ -144,7 +150,7 @@ export class Outbox {
     if (this.#cursor < this.#replay.last) return this.#again(now);
     return (
       this.#nextControl(now) ??
-      this.#nextOpen(now, streams, askedDeadline) ??
+      this.#nextOpen(now, streams, watch) ??
       this.#nextWindow(now) ??
       this.#nextRelease(now) ??
       this.#nextOfStreams(now)
@@ -173,7 +179,7 @@ export class Outbox {
     return item.frame;
   }
 
-  #nextOpen(now: number, streams: StreamTable, askedDeadline: number): Uint8Array | undefined {
+  #nextOpen(now: number, streams: StreamTable, watch: OpenWatch): Uint8Array | undefined {
     // A queued RESET must leave first: the peer counts a stream until then, and would see one too many.
     if (this.#controlHead < this.#control.length) return undefined;
     const stream = streams.nextOpen();
@@ -182,7 +188,7 @@ export class Outbox {
     if (frame === undefined || !this.#fitsReserve(frame.length)) return undefined;
     this.#number(frame, now);
     stream.openNumber = this.#cursor;
-    streams.opened(stream, askedDeadline);
+    watch.opened(stream, now);
     return frame;
   }
 

@@ -258,7 +258,7 @@ export class Session {
     this.#outputSignalled = false;
     if (this.#toDeliver.size > 0) this.#deliverHeld();
     if (this.#state.name !== "attached") return undefined;
-    return this.#outbox.next(now, this.#received, this.#streams, this.#deadlines.ofOpen(now));
+    return this.#outbox.next(now, this.#received, this.#streams, this.#deadlines);
   }
 
   takeEvents(): SessionEvent[] {

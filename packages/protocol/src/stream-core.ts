@@ -77,6 +77,8 @@ export class StreamCore implements Stream {
   openNumber = 0;
   /** How often its answer was waited for once more, because the link and not the peer may have been at fault. */
   extensions = 0;
+  /** The attachment, counted from 1, in which the answer to its OPEN was last waited for. */
+  askedIn = 0;
 
   readonly #host: StreamHost;
   #handler: StreamHandler | undefined;

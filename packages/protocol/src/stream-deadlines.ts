@@ -1,5 +1,5 @@
 import type { Liveness } from "./liveness.ts";
-import type { Outbox } from "./outbox.ts";
+import type { OpenWatch, Outbox } from "./outbox.ts";
 import type { SessionOptions } from "./session-options.ts";
 import type { StreamCore } from "./stream-core.ts";
 import type { StreamTable } from "./stream-table.ts";
@@ -8,7 +8,7 @@ import type { StreamTable } from "./stream-table.ts";
  * What streams wait for from the peer, and how long: the answer to an open, and use of a window that was granted. These
  * run on the attached clock, which stands still while there is no transport.
  */
-export class StreamDeadlines {
+export class StreamDeadlines implements OpenWatch {
   readonly #options: SessionOptions;
   readonly #streams: StreamTable;
   readonly #outbox: Outbox;
@@ -16,6 +16,7 @@ export class StreamDeadlines {
   /** Time attached before this attachment. */
   #attachedBefore = 0;
   #attachedSince: number | undefined;
+  #attachments = 0;
 
   constructor(options: SessionOptions, streams: StreamTable, outbox: Outbox, liveness: Liveness) {
     this.#options = options;
@@ -26,6 +27,7 @@ export class StreamDeadlines {
 
   attach(now: number): void {
     this.#attachedSince = now;
+    this.#attachments += 1;
   }
 
   detach(now: number): void {
@@ -40,9 +42,9 @@ export class StreamDeadlines {
     return this.#attachedSince + first - this.#attachedBefore;
   }
 
-  /** By when an open that leaves now must be answered; for {@link StreamTable.opened}. */
-  ofOpen(now: number): number {
-    return this.clock(now) + this.#options.openTimeoutMs;
+  opened(stream: StreamCore, now: number): void {
+    stream.askedIn = this.#attachments;
+    this.#streams.opened(stream, this.clock(now) + this.#options.openTimeoutMs);
   }
 
   /** The peer granted the stream a window: is it used? */
@@ -57,10 +59,17 @@ export class StreamDeadlines {
     this.#releaseUnused(clock);
   }
 
-  /** A link that died, and was not found dead yet, is not the peer's silence: its opens are answered after the resume. */
+  /**
+   * A link that died, and was not found dead yet, is not the peer's silence: its opens are answered after the resume. The time
+   * until it was found dead counted, so who waited on it waits once more on the next one.
+   */
   #giveUpAsked(now: number, clock: number): void {
     for (const stream of this.#streams.expiredAsked(clock)) {
-      const mayBeLost = this.#liveness.isQuiet(now) || !this.#outbox.isAcknowledged(stream.openNumber);
+      const mayBeLost =
+        stream.askedIn !== this.#attachments ||
+        this.#liveness.isQuiet(now) ||
+        !this.#outbox.isAcknowledged(stream.openNumber);
+      stream.askedIn = this.#attachments;
       if (!mayBeLost || stream.extensions >= MOST_EXTENSIONS) stream.giveUp("open_timeout");
       else this.#streams.askAgain(stream, clock + this.#options.openTimeoutMs);
     }

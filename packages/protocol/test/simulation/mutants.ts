@@ -290,21 +290,6 @@ export const MUTANTS: readonly Mutant[] = [
     ],
   },
   {
-    rule: "12 deadlines stand still while detached",
-    bug: "the deadline of an open runs on while detached",
-    file: "src/stream-deadlines.ts",
-    edits: [
-      {
-        find: "    return this.#attachedBefore + (this.#attachedSince === undefined ? 0 : now - this.#attachedSince);",
-        replace: "    return now;",
-      },
-      {
-        find: "    return this.#attachedSince + first - this.#attachedBefore;",
-        replace: "    return first;",
-      },
-    ],
-  },
-  {
     rule: "12 a lost transport is a detach",
     bug: "a transport that fell silent ends the session",
     file: "src/session.ts",
