@@ -15,8 +15,7 @@ export function parseSize(text: string): number | undefined {
   const match = /^([0-9]{1,15})(KiB|MiB|GiB)?$/.exec(text);
   if (match === null) return undefined;
   const [, count, unit] = match;
-  const bytes = Number(count) * (UNITS.find(([name]) => name === unit)?.[1] ?? 1);
-  return bytes;
+  return Number(count) * (UNITS.find(([name]) => name === unit)?.[1] ?? 1);
 }
 
 /** The shortest text that {@link parseSize} reads back: 65536 is `64KiB`, 1000 is `1000`. */

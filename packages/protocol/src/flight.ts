@@ -17,8 +17,8 @@ export class Flight {
   #lastAckAt = 0;
   /** The last rates, bytes per ms; the largest counts, so that a pause of the source does not shrink the flight. */
   readonly #rates: number[] = [];
-  /** The last rate was larger than all before: the flight, not the path, may have been the limit. */
-  #isRising = false;
+  /** While the rate rises, the flight, not the path, may have been the limit. */
+  #gain = GAIN;
 
   constructor(ceilingBytes: number) {
     this.#ceilingBytes = ceilingBytes;
@@ -51,7 +51,7 @@ export class Flight {
     this.#floor.restart();
     this.#rttsMs.length = 0;
     this.#rates.length = 0;
-    this.#isRising = false;
+    this.#gain = GAIN;
     this.#resize();
     this.#sampleStart = now;
     this.#sampleBytes = 0;
@@ -76,7 +76,7 @@ export class Flight {
     const elapsed = now - this.#sampleStart;
     if (elapsed >= Math.max(this.#pathMs(), MIN_SAMPLE_MS)) {
       const rate = this.#sampleBytes / elapsed;
-      this.#isRising = rate > RISE * Math.max(0, ...this.#rates);
+      this.#gain = headroom(rate, Math.max(0, ...this.#rates));
       this.#rates.push(rate);
       if (this.#rates.length > RATE_SAMPLES) this.#rates.shift();
       this.#sampleStart = now;
@@ -101,15 +101,21 @@ export class Flight {
   }
 
   #resize(): void {
-    const gain = this.#isRising ? RISING_GAIN : GAIN;
-    this.#limit = Math.min(Math.max(gain * this.pathBytes, this.#floor.bytes), this.#ceilingBytes);
+    this.#limit = Math.min(Math.max(this.#gain * this.pathBytes, this.#floor.bytes), this.#ceilingBytes);
   }
 }
 
 /** What an event loop under load adds to any round trip: on a path shorter than this, its turns are the round trip. */
 export const TURN_MS = 5;
+/**
+ * How many times what was measured there should be room for: twice as much, and twice that while it rises. What more room
+ * brought is seen a round trip late, so that makes a doubling in each (as the start-up of BBR).
+ */
+export function headroom(measured: number, before: number): number {
+  return measured > RISE * before ? RISING_GAIN : GAIN;
+}
+
 const GAIN = 2;
-/** So that the windows of streams, which double each round trip, find room at once (as the start-up of BBR). */
 const RISING_GAIN = 4;
 const RISE = 1.25;
 const MIN_SAMPLE_MS = 10;

@@ -1,5 +1,5 @@
 import { ProtocolError } from "./errors.ts";
-import { TURN_MS } from "./flight.ts";
+import { headroom, TURN_MS } from "./flight.ts";
 import { type MemoryShare, unsharedMemory } from "./memory-pool.ts";
 import type { SessionOptions } from "./session-options.ts";
 
@@ -58,10 +58,6 @@ export class ReceiveBudget {
 const WINDOW_FRAME_COST = 256;
 /** One stream may take a quarter of what is free to it. */
 const SHARE = 4;
-/** Of what the reader takes in a round trip; the second one while it rises by so much. */
-const GAIN = 2;
-const RISING_GAIN = 4;
-const RISE = 1.25;
 /** Windows shrink to this while the memory of the process is nearly taken. */
 const TIGHT_WINDOW_BYTES = 64 * 1024;
 
@@ -224,7 +220,7 @@ export class ReceiveWindow {
     const elapsed = now - this.#epochStart;
     if (elapsed < pathMs) return;
     const perPath = ((this.#consumed - this.#epochConsumed) / elapsed) * pathMs;
-    const wanted = (perPath > RISE * this.#perPath ? RISING_GAIN : GAIN) * perPath;
+    const wanted = headroom(perPath, this.#perPath) * perPath;
     this.#perPath = perPath;
     if (wanted > this.#target) this.#target = Math.min(Math.ceil(wanted), maxWindowBytes);
     this.#epochStart = now;
