@@ -95,15 +95,12 @@ export class Liveness {
     const stallAt = this.#stallAt(inFlight);
     const dueAt = Math.min(silenceAt, stallAt);
     if (now < dueAt || now < this.#judgeNotBefore) return undefined;
-    // A loop that was late has bytes waiting in the kernel that it had no chance to read: read first, judge after.
-    if (now - dueAt > LATE_MS && this.#judgeNotBefore < dueAt) {
-      this.#judgeNotBefore = now + LATE_MS;
-      return undefined;
-    }
-    // It stood still when it should have pinged: the peer was silent because nobody asked. Ask now, and as after a sleep.
-    if (isAskingLate && now >= silenceAt && this.#judgeNotBefore < dueAt) {
-      this.#judgeNotBefore = now + SUSPECT_MS;
-      return undefined;
+    if (this.#judgeNotBefore < dueAt) {
+      // It stood still when it should have pinged: the peer was silent because nobody asked. Ask now, and as after a sleep.
+      if (isAskingLate && now >= silenceAt) this.#judgeNotBefore = now + SUSPECT_MS;
+      // A loop that was late has bytes waiting in the kernel that it had no chance to read: read first, judge after.
+      else if (now - dueAt > LATE_MS) this.#judgeNotBefore = now + LATE_MS;
+      if (now < this.#judgeNotBefore) return undefined;
     }
     return now >= silenceAt ? "peer_silent" : "transport_stalled";
   }
