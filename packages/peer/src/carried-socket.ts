@@ -15,6 +15,9 @@ export const CARRIED_SOCKET = {
   highWaterMark: 1,
 } as const;
 
+/** The 'error' listener of a socket that nobody has taken over yet: its 'close' will tell. */
+export function ignoreError(): void {}
+
 /**
  * Closes `socket` with a RST (a Unix socket, which knows none, without ceremony). What was not yet given to the kernel is
  * dropped, pending writes fail. Safe in any state, and never throws.

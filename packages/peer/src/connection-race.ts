@@ -1,5 +1,5 @@
 import { connect, type NetConnectOpts, type Socket } from "node:net";
-import { CARRIED_SOCKET, resetSocket } from "./carried-socket.ts";
+import { CARRIED_SOCKET, ignoreError, resetSocket } from "./carried-socket.ts";
 
 /** Where one attempt goes. */
 export type Candidate = { readonly host: string; readonly port: number } | { readonly path: string };
@@ -63,9 +63,10 @@ export function raceConnections(
       const socket = connect({ ...candidate, ...CARRIED_SOCKET } as NetConnectOpts);
       pending.add(socket);
       open.add(socket);
-      socket.once("close", () => closed(socket));
+      const onClose = () => closed(socket);
+      socket.on("close", onClose);
       socket.pause();
-      socket.on("error", ignore);
+      socket.on("error", ignoreError);
       const onError = (error: Error) => {
         if (!pending.delete(socket)) return;
         errors.push(error);
@@ -79,6 +80,8 @@ export function raceConnections(
           onError(Object.assign(new Error("connected to itself"), { code: "ECONNREFUSED" }));
           return;
         }
+        // What listens to the winner would keep the whole race alive for as long as its connection.
+        socket.off("close", onClose);
         settle(socket);
         resolve(socket);
       });

@@ -11,7 +11,7 @@ import { dial } from "./dialer.ts";
 import type { RoomShare } from "./fair-room.ts";
 import type { Logger } from "./logger.ts";
 import { LookupShare } from "./lookup-share.ts";
-import { type PipeTimeouts, SocketPipe } from "./socket-pipe.ts";
+import { type PipeResult, type PipeTimeouts, SocketPipe, type SocketPipeOptions } from "./socket-pipe.ts";
 
 /** What an incoming stream gets. */
 export type DialDecision =
@@ -54,6 +54,7 @@ export interface DialingStats {
 export class DialingSide {
   readonly #options: DialingSideOptions;
   readonly #lookupShare: LookupShare;
+  readonly #pipeOptions: SocketPipeOptions;
   readonly #dials = new Set<AbortController>();
   #open = 0;
   #connected = 0;
@@ -64,6 +65,8 @@ export class DialingSide {
   constructor(options: DialingSideOptions) {
     this.#options = options;
     this.#lookupShare = options.lookupShare ?? new LookupShare();
+    const { logger, timeouts = {} } = options;
+    this.#pipeOptions = { logger, timeouts, onDone: (result) => this.#ended(result) };
   }
 
   stats(): DialingStats {
@@ -76,6 +79,11 @@ export class DialingSide {
       bytesToTargets: this.#bytesToTargets,
     };
   }
+
+  /** One for all sockets: a closure of each would keep its whole dial alive. */
+  readonly #leaveSockets = (): void => {
+    this.#options.sockets?.leave();
+  };
 
   /** Carries out a decision on an incoming stream; the stream is answered, now or when the dial is over. */
   answer(incoming: IncomingStream, decision: DialDecision): void {
@@ -125,7 +133,7 @@ export class DialingSide {
     } finally {
       this.#dials.delete(dialing);
     }
-    socket.once("close", () => this.#options.sockets?.leave());
+    socket.on("close", this.#leaveSockets);
     // Cancelled while the connection was being handed over: nobody would ever end it.
     if (dialing.signal.aborted) resetSocket(socket);
     else this.#carry(incoming, endpoint, socket);
@@ -134,20 +142,16 @@ export class DialingSide {
   #carry(incoming: IncomingStream, endpoint: Endpoint, socket: Socket): void {
     this.#open += 1;
     this.#connected += 1;
-    const { logger, timeouts = {} } = this.#options;
     const about = { stream: incoming.id, target: formatEndpoint(endpoint) };
-    const pipe = new SocketPipe(socket, {
-      logger,
-      about,
-      timeouts,
-      onDone: ({ bytesIn, bytesOut }) => {
-        this.#open -= 1;
-        this.#bytesFromTargets += bytesIn;
-        this.#bytesToTargets += bytesOut;
-      },
-    });
-    logger.debug({ ...about, visitor: incoming.request.visitor }, "target connected");
+    const pipe = new SocketPipe(socket, this.#pipeOptions, about);
+    this.#options.logger.debug({ ...about, visitor: incoming.request.visitor }, "target connected");
     pipe.start(incoming.accept(pipe));
+  }
+
+  #ended({ bytesIn, bytesOut }: PipeResult): void {
+    this.#open -= 1;
+    this.#bytesFromTargets += bytesIn;
+    this.#bytesToTargets += bytesOut;
   }
 
   #refuse(

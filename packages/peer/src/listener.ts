@@ -2,7 +2,7 @@ import { lstat, unlink } from "node:fs/promises";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { dirname } from "node:path";
 import { CulvertError, type Endpoint, type ErrorCode, formatEndpoint } from "@culvert/protocol";
-import { CARRIED_SOCKET, resetSocket } from "./carried-socket.ts";
+import { CARRIED_SOCKET, ignoreError, resetSocket } from "./carried-socket.ts";
 import type { RoomShare } from "./fair-room.ts";
 import { type Logger, silentLogger } from "./logger.ts";
 import type { LookupShare } from "./lookup-share.ts";
@@ -67,8 +67,12 @@ export class Listener {
     const complain = rarely(options.logger ?? silentLogger);
     server.on("error", (error) => complain({ code: codeOf(error) }, "a visitor could not be accepted"));
     let present = 0;
+    const left = (): void => {
+      present -= 1;
+      sockets?.leave();
+    };
     server.on("connection", (socket) => {
-      socket.on("error", ignore);
+      socket.on("error", ignoreError);
       if (present === options.maxVisitors) {
         complain({ maxVisitors: present }, "too many visitors");
         resetSocket(socket); // a mere close would look like an empty answer
@@ -81,10 +85,7 @@ export class Listener {
         return;
       }
       present += 1;
-      socket.once("close", () => {
-        present -= 1;
-        sockets?.leave();
-      });
+      socket.on("close", left);
       const visitorAddress = visitorOf(socket, address);
       // Without an address: it was reset before it could be accepted.
       if (visitorAddress === undefined) socket.destroy();
@@ -229,5 +230,3 @@ const CODES: Readonly<Record<string, ErrorCode>> = {
 const BACKLOG = 4096;
 const LOOKUP_MS = 10_000;
 const QUIET_MS = 10_000;
-
-function ignore(): void {}

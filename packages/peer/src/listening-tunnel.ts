@@ -5,7 +5,7 @@ import type { Link } from "./link.ts";
 import { Listener, type Visitor } from "./listener.ts";
 import type { LogFields, Logger } from "./logger.ts";
 import type { LookupShare } from "./lookup-share.ts";
-import { type PipeResult, type PipeTimeouts, SocketPipe } from "./socket-pipe.ts";
+import { type PipeResult, type PipeTimeouts, SocketPipe, type SocketPipeOptions } from "./socket-pipe.ts";
 
 export interface ListeningTunnelOptions {
   readonly listen: Endpoint;
@@ -43,6 +43,7 @@ export interface ListeningTunnelStats {
 export class ListeningTunnel {
   readonly #options: ListeningTunnelOptions;
   readonly #listener: Listener;
+  readonly #pipeOptions: SocketPipeOptions;
   #link: Link | undefined;
   #visitors = 0;
   #open = 0;
@@ -54,6 +55,8 @@ export class ListeningTunnel {
     this.#options = options;
     this.#listener = listener;
     this.#link = options.link;
+    const { logger, timeouts = {} } = options;
+    this.#pipeOptions = { logger, timeouts, onDone: (result, about) => this.#ended(result, about) };
   }
 
   /** Resolves when visitors can come. @throws CulvertError with the listener's code, `address_in_use` for one. */
@@ -97,11 +100,10 @@ export class ListeningTunnel {
 
   #receive(visitor: Visitor): void {
     const { socket, address } = visitor;
-    const { logger, request, timeouts = {} } = this.#options;
+    const { logger, request } = this.#options;
     const about = { visitor: address };
     this.#visitors += 1;
-    const onDone = (result: PipeResult): void => this.#ended(result, about);
-    const pipe = new SocketPipe(socket, { logger, about, timeouts, onDone });
+    const pipe = new SocketPipe(socket, this.#pipeOptions, about);
     try {
       if (this.#link === undefined)
         throw new CulvertError("not_running", "there is no session with the server yet");
@@ -120,7 +122,7 @@ export class ListeningTunnel {
     }
   }
 
-  #ended({ code, bytesIn, bytesOut }: PipeResult, about: LogFields): void {
+  #ended({ code, bytesIn, bytesOut }: PipeResult, about: LogFields | undefined): void {
     this.#open -= 1;
     this.#bytesFromVisitors += bytesIn;
     this.#bytesToVisitors += bytesOut;

@@ -1,6 +1,9 @@
 import { writeSync } from "node:fs";
 import type { Socket } from "node:net";
 
+/** Called on the socket, as a listener of its 'error' is. */
+type OnDead<T extends Socket> = (this: T, error: Error) => void;
+
 /**
  * Sees that a connection is dead although nobody reads from it. A socket that is paused for back pressure, or whose end
  * was read, is not polled: Node would find out when it reads or writes next, which may be never. So once a second the
@@ -9,11 +12,11 @@ import type { Socket } from "node:net";
  * Where the platform does not give the descriptor (Windows), nothing is seen early; reading on shows the reset then.
  */
 class ResetWatch {
-  readonly #watched = new Map<Socket, (error: Error) => void>();
+  readonly #watched = new Map<Socket, OnDead<never>>();
   #timer: NodeJS.Timeout | undefined;
 
   /** Calls `onDead` once when the connection turns out to be dead; the caller must then reset the socket at once. */
-  watch(socket: Socket, onDead: (error: Error) => void): void {
+  watch<T extends Socket>(socket: T, onDead: OnDead<T>): void {
     this.#watched.set(socket, onDead);
     // Not what keeps a process alive: the sockets do.
     this.#timer ??= setInterval(() => this.#ask(), ASK_MS).unref();
@@ -31,7 +34,7 @@ class ResetWatch {
       const error = deathOf(socket);
       if (error === undefined) continue;
       this.unwatch(socket);
-      onDead(error);
+      Reflect.apply(onDead, socket, [error]);
     }
   }
 }

@@ -1,12 +1,12 @@
 import type { Socket } from "node:net";
 import type { ErrorCode, Stream, StreamHandler } from "@culvert/protocol";
-import { resetSocket } from "./carried-socket.ts";
+import { ignoreError, resetSocket } from "./carried-socket.ts";
 import type { LingerRoom } from "./linger-room.ts";
 import { LingeringClose } from "./lingering-close.ts";
 import type { LogFields, Logger } from "./logger.ts";
 import { giveBack } from "./received-memory.ts";
 import { resetWatch } from "./reset-watch.ts";
-import { SpentBuffers } from "./spent-buffers.ts";
+import { isFreeable, SpentBuffers } from "./spent-buffers.ts";
 import { WriteBuffer } from "./write-buffer.ts";
 
 /** What became of a carried connection. */
@@ -32,15 +32,21 @@ export interface PipeTimeouts {
   readonly halfClosedTimeoutMs?: number;
 }
 
+/** May be the same object for many pipes. */
 export interface SocketPipeOptions {
   readonly logger: Logger;
-  /** Says in log lines which connection it is. Not a child logger: making one costs more than the rest of a connection. */
-  readonly about?: LogFields;
   /** Called once, after `start`, when the stream is over and the socket is closed: nothing of either is left. */
-  onDone?(result: PipeResult): void;
+  onDone?(result: PipeResult, about: LogFields | undefined): void;
   readonly timeouts?: PipeTimeouts;
   /** Where bytes count that are left when the stream is over. Default: the room of the process. */
   readonly lingerRoom?: LingerRoom;
+}
+
+/** What the listeners of a socket go by: functions of its own would cost each connection 300 bytes. */
+const PIPE = Symbol("pipe");
+
+interface PipedSocket extends Socket {
+  [PIPE]: SocketPipe;
 }
 
 /**
@@ -51,8 +57,25 @@ export interface SocketPipeOptions {
  * broken connection never looks like an ended one: whatever stops short of its end is a reset on the other side.
  */
 export class SocketPipe implements StreamHandler {
-  readonly #socket: Socket;
+  static readonly #judge = (pipe: SocketPipe, limitMs: number): void => pipe.#judgeIdle(limitMs);
+  static readonly #listeners = {
+    data(this: PipedSocket, chunk: Uint8Array): void {
+      this[PIPE].#readData(chunk);
+    },
+    end(this: PipedSocket): void {
+      this[PIPE].#readEnd();
+    },
+    error(this: PipedSocket, error: Error): void {
+      this[PIPE].#cutOff("connection_reset", error);
+    },
+    close(this: PipedSocket): void {
+      this[PIPE].#socketClosed();
+    },
+  };
+
+  readonly #socket: PipedSocket;
   readonly #options: SocketPipeOptions;
+  readonly #about: LogFields | undefined;
   #stream: Stream | undefined;
   /** Of the stream; the socket may still be busy with its own end after `finished` and `cut`. */
   #state: "waiting" | "piping" | "finished" | "cut" = "waiting";
@@ -69,11 +92,11 @@ export class SocketPipe implements StreamHandler {
   #bytesIn = 0;
   #hasReadEnd = false;
   /** What was read and given to the stream, which copies it into frames. */
-  readonly #read = new SpentBuffers();
+  #read: SpentBuffers | undefined;
 
   // stream to socket
   #bytesOut = 0;
-  readonly #buffer = new WriteBuffer();
+  #buffer: WriteBuffer | undefined;
   /** Given to the socket and not yet taken by the kernel; while there is any, the rest waits in the buffer. */
   #inSocket: Uint8Array = EMPTY;
   /** Taken before the stream was there to be told. */
@@ -82,13 +105,19 @@ export class SocketPipe implements StreamHandler {
   /** After a reset that came behind everything: what waits here is still delivered. */
   #lingering: LingeringClose | undefined;
 
-  constructor(socket: Socket, options: SocketPipeOptions) {
-    this.#socket = socket;
+  /**
+   * @param about Says in log lines which connection it is. Not a child logger: making one costs more than the rest of a
+   * connection.
+   */
+  constructor(socket: Socket, options: SocketPipeOptions, about?: LogFields) {
+    this.#socket = Object.assign(socket, { [PIPE]: this });
     this.#options = options;
+    this.#about = about;
     // Of one that is being destroyed 'close' may come or have come; nobody needs it any more.
     this.#isSocketClosed = socket.destroyed;
-    socket.on("error", this.#onSocketError);
-    socket.on("close", this.#onSocketClose);
+    socket.on("error", SocketPipe.#listeners.error);
+    socket.off("error", ignoreError);
+    socket.on("close", SocketPipe.#listeners.close);
   }
 
   get bytesIn(): number {
@@ -114,22 +143,25 @@ export class SocketPipe implements StreamHandler {
       return;
     }
     if (this.#unclaimed > 0) stream.consumed(this.#unclaimed);
-    this.#socket.on("data", this.#onSocketData);
-    this.#socket.on("end", this.#onSocketEnd);
+    this.#socket.on("data", SocketPipe.#listeners.data);
+    this.#socket.on("end", SocketPipe.#listeners.end);
     this.#socket.resume();
     this.#armIdleTimer();
   }
 
   // -- socket to stream
 
-  #onSocketData = (chunk: Uint8Array): void => {
+  #readData(chunk: Uint8Array): void {
     this.#freeRead();
     this.#bytesIn += chunk.length;
-    this.#read.add(chunk, this.#bytesIn);
+    if (isFreeable(chunk)) {
+      this.#read ??= new SpentBuffers();
+      this.#read.add(chunk, this.#bytesIn);
+    }
     if (this.#stream!.write(chunk)) return;
     this.#socket.pause();
-    resetWatch.watch(this.#socket, this.#onSocketError);
-  };
+    resetWatch.watch(this.#socket, SocketPipe.#listeners.error);
+  }
 
   onWritable(): void {
     if (this.#state !== "piping" || this.#hasReadEnd) return;
@@ -143,36 +175,35 @@ export class SocketPipe implements StreamHandler {
   }
 
   #freeRead(): void {
-    this.#read.freeThrough(this.#bytesIn - this.#stream!.writableBytes);
+    this.#read?.freeThrough(this.#bytesIn - this.#stream!.writableBytes);
   }
 
-  #onSocketEnd = (): void => {
+  #readEnd(): void {
     this.#hasReadEnd = true;
     if (this.#state !== "piping") return;
-    resetWatch.watch(this.#socket, this.#onSocketError);
+    resetWatch.watch(this.#socket, SocketPipe.#listeners.error);
     this.#stream!.end();
     if (!this.#isEnding) this.#armIdleTimer();
-  };
+  }
 
-  #onSocketError = (error: Error): void => {
-    this.#cutOff("connection_reset", error);
-  };
-
-  #onSocketClose = (): void => {
+  #socketClosed(): void {
     const isWhole = this.#hasReadEnd && this.#socket.writableFinished;
     this.#isSocketClosed = true;
     if (!isWhole) this.#cutOff("connection_reset");
-    this.#buffer.clear();
+    this.#buffer?.clear();
     this.#forgetSocket();
     this.#settle();
-  };
+  }
 
   // -- stream to socket
 
   onData(chunk: Uint8Array): void {
     if (this.#state === "cut") return;
     if (this.#inSocket.length === 0) this.#write(chunk);
-    else if (!this.#buffer.push(chunk)) giveBack(chunk);
+    else {
+      this.#buffer ??= new WriteBuffer();
+      if (!this.#buffer.push(chunk)) giveBack(chunk);
+    }
   }
 
   onEnd(): void {
@@ -196,11 +227,15 @@ export class SocketPipe implements StreamHandler {
     if (error || this.#inSocket.length === 0 || this.#socket.writableLength > 0) return;
     if (this.#state === "cut" && this.#lingering === undefined) return;
     this.#countTaken();
-    while (this.#buffer.bytes > 0) {
-      if (!this.#write(this.#buffer.take()!)) return;
+    for (let block = this.#buffer?.take(); block !== undefined; block = this.#buffer?.take()) {
+      if (!this.#write(block)) return;
     }
     if (this.#isEnding) this.#socket.end();
   };
+
+  get #waitingBytes(): number {
+    return this.#buffer?.bytes ?? 0;
+  }
 
   #countTaken(): void {
     const block = this.#inSocket;
@@ -208,7 +243,7 @@ export class SocketPipe implements StreamHandler {
     this.#inSocket = EMPTY;
     giveBack(block);
     this.#bytesOut += bytes;
-    if (this.#lingering !== undefined) this.#lingering.holds(this.#buffer.bytes);
+    if (this.#lingering !== undefined) this.#lingering.holds(this.#waitingBytes);
     else if (this.#stream === undefined) this.#unclaimed += bytes;
     else this.#stream.consumed(bytes);
   }
@@ -239,8 +274,7 @@ export class SocketPipe implements StreamHandler {
     this.#code = code;
     this.#cause = cause;
     const { code: system } = (cause ?? {}) as NodeJS.ErrnoException;
-    const { logger, about } = this.#options;
-    logger.debug({ ...about, code, system }, "connection cut off on this side");
+    this.#options.logger.debug({ ...this.#about, code, system }, "connection cut off on this side");
     this.#forgetSocket();
     this.#drop();
     this.#stream?.reset(code);
@@ -252,21 +286,21 @@ export class SocketPipe implements StreamHandler {
     this.#lingering = new LingeringClose(this.#socket, {
       reset,
       // What is in the socket keeps all of its memory alive, also where it is a view of a larger read.
-      heldBytes: this.#buffer.bytes + this.#inSocket.buffer.byteLength,
+      heldBytes: this.#waitingBytes + this.#inSocket.buffer.byteLength,
       ...(this.#options.lingerRoom === undefined ? {} : { room: this.#options.lingerRoom }),
     });
   }
 
   #drop(): void {
-    this.#buffer.clear();
+    this.#buffer?.clear();
     resetSocket(this.#socket);
   }
 
   #forgetSocket(): void {
     clearTimeout(this.#idleTimer);
-    this.#read.clear();
+    this.#read?.clear();
     resetWatch.unwatch(this.#socket);
-    this.#socket.off("data", this.#onSocketData);
+    this.#socket.off("data", SocketPipe.#listeners.data);
   }
 
   #settle(): void {
@@ -274,7 +308,7 @@ export class SocketPipe implements StreamHandler {
     if (this.#isDone || this.#stream === undefined || !isStreamOver || !this.#isSocketClosed) return;
     this.#isDone = true;
     const { bytesIn, bytesOut } = this;
-    this.#options.onDone?.({ code: this.#code, cause: this.#cause, bytesIn, bytesOut });
+    this.#options.onDone?.({ code: this.#code, cause: this.#cause, bytesIn, bytesOut }, this.#about);
   }
 
   // -- idle and forgotten
@@ -286,10 +320,10 @@ export class SocketPipe implements StreamHandler {
     if (limitMs === 0 || this.#isSocketClosed) return;
     this.#seen = this.#moved;
     this.#seenAt = this.#clock();
-    this.#idleTimer = setTimeout(this.#judge, limitMs, limitMs);
+    this.#idleTimer = setTimeout(SocketPipe.#judge, limitMs, this, limitMs);
   }
 
-  #judge = (limitMs: number): void => {
+  #judgeIdle(limitMs: number): void {
     if (this.#hasReadEnd && this.#socket.writableFinished) return;
     const isHeldUp = this.#state === "piping" && this.#stream!.isSendable;
     if (isHeldUp || this.#seen !== this.#moved) {
@@ -299,8 +333,11 @@ export class SocketPipe implements StreamHandler {
     const leftMs = limitMs - (this.#clock() - this.#seenAt);
     if (leftMs <= 0) this.#cutOff("idle_timeout");
     // While the clock stands still, not every millisecond.
-    else this.#idleTimer = setTimeout(this.#judge, Math.max(leftMs, limitMs / MOST_LOOKS), limitMs);
-  };
+    else {
+      const nextMs = Math.max(leftMs, limitMs / MOST_LOOKS);
+      this.#idleTimer = setTimeout(SocketPipe.#judge, nextMs, this, limitMs);
+    }
+  }
 
   /** Grows with each byte that is read, leaves for the peer, or is taken by the kernel. */
   get #moved(): number {

@@ -1,3 +1,11 @@
+interface Waiting {
+  readonly buffer: ArrayBuffer;
+  readonly end: number;
+}
+
+/** Of all who have none: an idle connection needs no array of its own. */
+const NONE: Waiting[] = [];
+
 /**
  * Large buffers that somebody else reads in order, and that nobody needs once they were read: freed then and not when
  * the collector comes by. Under a bulk transfer Node and ws allocate two or three times what is carried; reusing the
@@ -6,12 +14,14 @@
  * A buffer that was freed is empty, for everybody: whoever adds one must be the only owner of its memory.
  */
 export class SpentBuffers {
-  #waiting: { readonly buffer: ArrayBuffer; readonly end: number }[] = [];
+  #waiting: Waiting[] = NONE;
   #first = 0;
 
   /** @param end Position of its last byte plus one, on the clock of the reader. Small chunks and parts are left alone. */
   add(chunk: Uint8Array, end: number): void {
-    if (isFreeable(chunk)) this.#waiting.push({ buffer: chunk.buffer as ArrayBuffer, end });
+    if (!isFreeable(chunk)) return;
+    if (this.#waiting === NONE) this.#waiting = [];
+    this.#waiting.push({ buffer: chunk.buffer as ArrayBuffer, end });
   }
 
   /** Everything before `position` was read. */
@@ -31,7 +41,7 @@ export class SpentBuffers {
 
   /** Leaves what waits to the collector. */
   clear(): void {
-    if (this.#waiting.length > 0) this.#waiting = [];
+    this.#waiting = NONE;
     this.#first = 0;
   }
 }

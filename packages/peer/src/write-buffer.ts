@@ -5,7 +5,7 @@
  * stream bounds it.
  */
 export class WriteBuffer {
-  #blocks: Uint8Array[] = [];
+  #blocks: Uint8Array[] = NONE;
   #first = 0;
   /** The block that is being filled; always the last. */
   #open: Uint8Array | undefined;
@@ -36,7 +36,7 @@ export class WriteBuffer {
     const isKept = chunk.length >= LARGE_BYTES && chunk.length * 2 >= chunk.buffer.byteLength;
     if (isKept) {
       this.#seal();
-      this.#blocks.push(chunk);
+      this.#append(chunk);
     } else this.#gather(chunk);
     return isKept;
   }
@@ -49,14 +49,14 @@ export class WriteBuffer {
     this.#first += 1;
     this.#bytes -= block.length;
     if (this.#first === this.#blocks.length) {
-      this.#blocks = [];
+      this.#blocks = NONE;
       this.#first = 0;
     }
     return block;
   }
 
   clear(): void {
-    this.#blocks = [];
+    this.#blocks = NONE;
     this.#first = 0;
     this.#open = undefined;
     this.#bytes = 0;
@@ -90,11 +90,19 @@ export class WriteBuffer {
     if (open === undefined) return;
     const filled = open.subarray(0, this.#used);
     // Whoever gets the block may hold on to it: do not let a few bytes keep a whole block alive.
-    this.#blocks.push(this.#used * 2 < open.length ? new Uint8Array(filled) : filled);
+    this.#append(this.#used * 2 < open.length ? new Uint8Array(filled) : filled);
     this.#open = undefined;
     this.#used = 0;
   }
+
+  #append(block: Uint8Array): void {
+    if (this.#blocks === NONE) this.#blocks = [];
+    this.#blocks.push(block);
+  }
 }
+
+/** Of all buffers that are empty: an idle connection needs no array of its own. */
+const NONE: Uint8Array[] = [];
 
 const FIRST_BLOCK_BYTES = 1024;
 /** Largest block of gathered chunks: one write of this size keeps the kernel busy for a while. */

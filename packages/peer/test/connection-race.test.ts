@@ -1,6 +1,7 @@
 import type { NetConnectOpts, Socket } from "node:net";
 import { beforeEach, expect, onTestFinished, test, vi } from "vitest";
 import { freePort } from "../../../test/support/free-port.ts";
+import { ignoreError } from "../src/carried-socket.ts";
 import { raceConnections } from "../src/connection-race.ts";
 import { fullListener } from "./support/full-listener.ts";
 import { serve, tracked } from "./support/sockets.ts";
@@ -33,6 +34,16 @@ test("a socket that was connected to itself is a refusal", async () => {
     errors: [expect.objectContaining({ message: "connected to itself", code: "ECONNREFUSED" })],
   });
   expect(made.sockets.map(({ destroyed }) => destroyed)).toEqual([true]);
+});
+
+test("nothing of the race listens to the winner any more, which may live for months", async () => {
+  const { port } = await serve();
+  const candidate = { host: "127.0.0.1", port };
+  const silent = await fullListener("127.0.0.1");
+  const winner = await raceConnections([{ host: "127.0.0.1", port: silent.port }, candidate], signal);
+  expect([winner.listenerCount("close"), winner.listenerCount("connect")]).toEqual([0, 0]);
+  expect(winner.listeners("error")).toEqual([ignoreError]);
+  tracked(winner);
 });
 
 test("who lost the race is destroyed, and so are all when it is called off", async () => {

@@ -4,7 +4,7 @@
  * block, whatever large chunks come between them, and nothing pins a large buffer that it is a small view of.
  */
 export class ChunkQueue {
-  #chunks: Uint8Array[] = [];
+  #chunks: Uint8Array[] = NONE;
   #first = 0;
   #bytes = 0;
   /** The block that chunks are gathered in; its filled part is the last element of `#chunks`. */
@@ -25,7 +25,7 @@ export class ChunkQueue {
     const isDense = chunk.length * 2 >= chunk.buffer.byteLength;
     if (isDense && chunk.length >= (this.#bytes === 0 ? LARGE_IF_ALONE_BYTES : LARGE_BYTES)) {
       this.#seal();
-      this.#chunks.push(chunk);
+      this.#append(chunk);
     } else this.#gather(chunk);
     this.#bytes += chunk.length;
   }
@@ -54,7 +54,12 @@ export class ChunkQueue {
     const most = this.#bytes === 0 ? needed : Math.max(FIRST_BLOCK_BYTES, this.#bytes, needed);
     this.#block = new Uint8Array(Math.min(most, MAX_BLOCK_BYTES));
     this.#blockUsed = 0;
-    this.#chunks.push(this.#block.subarray(0, 0));
+    this.#append(this.#block.subarray(0, 0));
+  }
+
+  #append(chunk: Uint8Array): void {
+    if (this.#chunks === NONE) this.#chunks = [];
+    this.#chunks.push(chunk);
   }
 
   /** Nothing is gathered in the block any more; if it is mostly empty, what is in it moves out. */
@@ -94,7 +99,7 @@ export class ChunkQueue {
   }
 
   clear(): void {
-    this.#chunks = [];
+    this.#chunks = NONE;
     this.#first = 0;
     this.#bytes = 0;
     this.#block = undefined;
@@ -105,7 +110,7 @@ export class ChunkQueue {
     this.#chunks[this.#first] = EMPTY; // what was taken must not stay pinned behind what waits
     this.#first += 1;
     if (this.#first === this.#chunks.length) {
-      this.#chunks = [];
+      this.#chunks = NONE;
       this.#first = 0;
       this.#block = undefined;
       this.#blockUsed = 0;
@@ -117,6 +122,8 @@ export class ChunkQueue {
 }
 
 const EMPTY = new Uint8Array(0);
+/** Of all queues that are empty: an idle stream needs no array of its own. */
+const NONE: Uint8Array[] = [];
 const FIRST_BLOCK_BYTES = 1024;
 const MAX_BLOCK_BYTES = 16_384;
 /** From here on the cost of an object of its own is small against its bytes, and copying is not. */

@@ -65,7 +65,8 @@ export function listenEndpoint(text: string, what = "listen"): Endpoint {
 export function formatEndpoint(endpoint: Endpoint): string {
   if (endpoint.scheme === "unix") return `unix://${endpoint.path}`;
   const host = endpoint.host.includes(":") ? `[${endpoint.host}]` : endpoint.host;
-  return `tcp://${host}:${endpoint.port}`;
+  // Joined and not added: V8 keeps a sum as its parts, which each of ten thousand connections would hold on to.
+  return ["tcp://", host, ":", endpoint.port].join("");
 }
 
 /**

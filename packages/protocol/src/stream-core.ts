@@ -94,7 +94,7 @@ export class StreamCore implements Stream {
   readonly #sendWindow: SendWindow;
   #blocked = false;
   /** Came before the handler was there. Gathered: a peer may send it byte by byte, and each must not cost an object. */
-  readonly #held = new ChunkQueue();
+  #held: ChunkQueue | undefined;
   #heldEnd = false;
 
   constructor(
@@ -200,7 +200,7 @@ export class StreamCore implements Stream {
     this.#onCancelled = undefined;
     this.#host.answered(this);
     this.#host.control(encodeAccept(this.id));
-    if (this.#held.bytes > 0 || this.#heldEnd) this.#host.deliverLater(this);
+    if (this.#held !== undefined || this.#heldEnd) this.#host.deliverLater(this);
   }
 
   refuse(code: ErrorCode): void {
@@ -214,7 +214,9 @@ export class StreamCore implements Stream {
 
   /** What came before the handler was there. */
   deliverHeld(): void {
-    for (const chunk of this.#held.takeAll()) {
+    const held = this.#held?.takeAll() ?? [];
+    this.#held = undefined;
+    for (const chunk of held) {
       if (this.#deaf) return;
       this.#handler?.onData(chunk);
     }
@@ -314,15 +316,17 @@ export class StreamCore implements Stream {
     this.window.receive(offset, payload.length);
     if (this.#deaf || payload.length === 0) return;
     // A held chunk may wait for a whole dial: it must not pin the large buffer that it is a view of.
-    if (this.#opening !== "answered" || this.#held.bytes > 0) this.#held.push(new Uint8Array(payload));
-    else this.#handler?.onData(payload);
+    if (this.#isHolding) {
+      this.#held ??= new ChunkQueue();
+      this.#held.push(new Uint8Array(payload));
+    } else this.#handler?.onData(payload);
   }
 
   receiveEnd(total: number): void {
     this.#mustReceive("END");
     this.window.receiveEnd(total);
     this.#receiving = "ended";
-    if (!this.#deaf && (this.#opening !== "answered" || this.#held.bytes > 0)) this.#heldEnd = true;
+    if (!this.#deaf && this.#isHolding) this.#heldEnd = true;
     else if (!this.#deaf) this.#handler?.onEnd();
     this.#settle();
   }
@@ -381,6 +385,11 @@ export class StreamCore implements Stream {
     else handler?.onReset(code, receivedAll);
   }
 
+  /** Must what comes wait, because the handler is not there or has not got what came before? */
+  get #isHolding(): boolean {
+    return this.#opening !== "answered" || this.#held !== undefined;
+  }
+
   #mustReceive(name: string): void {
     if (this.#receiving !== "open") throw new ProtocolError("unexpected_frame", `${name} after END or RESET`);
     if (this.isOpener && this.#opening !== "answered")
@@ -392,7 +401,7 @@ export class StreamCore implements Stream {
     this.#onCancelled = undefined;
     this.#host.queuedBytes -= this.#queue.bytes;
     this.#queue.clear();
-    this.#held.clear();
+    this.#held = undefined;
     this.window.abandon();
   }
 

@@ -70,7 +70,10 @@ export const MUTANTS: readonly Mutant[] = [
     bug: "data of a stream that was reset still leaves",
     file: "src/stream-core.ts",
     edits: [
-      { find: "    this.#queue.clear();\n    this.#held.clear();", replace: "    this.#held.clear();" },
+      {
+        find: "    this.#queue.clear();\n    this.#held = undefined;",
+        replace: "    this.#held = undefined;",
+      },
       {
         find: 'const open = this.#sending === "open" || this.#sending === "ending";',
         replace: 'const open = this.#sending !== "ended";',
