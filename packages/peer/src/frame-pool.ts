@@ -1,7 +1,9 @@
 /**
- * Memory for large frames, used again when a frame is acknowledged: a bulk stream would otherwise make the collector
- * free a buffer of tens of KiB for each frame. Small frames get memory of their own size, so that what a frame costs is
- * what it holds. What was not needed for a while is let go, since thousands of sessions that were busy once are idle now.
+ * Memory for frames. That of large ones is used again when they are acknowledged: a bulk stream would otherwise make the
+ * collector free a buffer of tens of KiB for each. The smallest ones stand side by side in slabs: a buffer of its own costs the
+ * engine ten times what a keystroke holds, and a link that is lost keeps thousands of them. Frames are acknowledged in order, so
+ * at most a part of two slabs is kept for nothing. What lies between gets memory of its own size, so that what a frame costs is
+ * what it holds. What was not needed for a while is let go: thousands of sessions that were busy once are idle now.
  */
 export class FramePool {
   readonly #blockBytes: number;
@@ -9,6 +11,10 @@ export class FramePool {
   readonly #free: Buffer[] = [];
   /** The fewest free blocks since the last look: that many were there for nothing. */
   #unneeded = 0;
+  /** Where the next small frame goes, and how much of it is taken; undefined before the first, and after a while without one. */
+  #slab: Buffer | undefined;
+  #slabUsed = 0;
+  #wasSlabUsed = false;
   #timer: NodeJS.Timeout | undefined;
 
   /** @param blockBytes Largest frame. @param most Blocks that are kept for later at the most. */
@@ -19,6 +25,7 @@ export class FramePool {
 
   /** Memory for a frame; not cleared. */
   allocate(length: number): Uint8Array {
+    if (length <= SMALL_BYTES) return this.#allocateSmall(length);
     if (length * 2 <= this.#blockBytes || length > this.#blockBytes) return Buffer.allocUnsafeSlow(length);
     const block = this.#free.pop() ?? Buffer.allocUnsafeSlow(this.#blockBytes);
     if (this.#free.length < this.#unneeded) this.#unneeded = this.#free.length;
@@ -32,15 +39,38 @@ export class FramePool {
     // As a rule the frame is the block itself, and needs no new view.
     if (frame instanceof Buffer && frame.length === this.#blockBytes) this.#free.push(frame);
     else this.#free.push(Buffer.from(frame.buffer as ArrayBuffer, 0, this.#blockBytes));
+    this.#lookLater();
+  }
+
+  #allocateSmall(length: number): Uint8Array {
+    if (this.#slab === undefined || this.#slab.length - this.#slabUsed < length) {
+      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+      this.#slabUsed = 0;
+      this.#lookLater();
+    }
+    const start = this.#slabUsed;
+    this.#slabUsed += length;
+    this.#wasSlabUsed = true;
+    return this.#slab.subarray(start, this.#slabUsed);
+  }
+
+  #lookLater(): void {
     this.#timer ??= setTimeout(this.#trim, LOOK_MS).unref();
   }
 
   #trim = (): void => {
+    this.#timer = undefined;
+    if (!this.#wasSlabUsed) this.#slab = undefined;
+    this.#wasSlabUsed = false;
     // Left to the collector, not freed by hand: a peer may acknowledge what it was not sent, and the kernel reads it then.
     this.#free.splice(0, this.#unneeded);
     this.#unneeded = this.#free.length;
-    this.#timer = this.#free.length === 0 ? undefined : setTimeout(this.#trim, LOOK_MS).unref();
+    if (this.#free.length > 0 || this.#slab !== undefined) this.#lookLater();
   };
 }
 
+/** A keystroke with its header is 20 bytes. From 128 on a session counts the whole buffer that a frame stands in. */
+const SMALL_BYTES = 127;
+/** Little enough to be kept for a single frame by each of thousands of sessions that wait for their clients. */
+const SLAB_BYTES = 2048;
 const LOOK_MS = 2000;

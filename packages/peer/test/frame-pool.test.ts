@@ -31,8 +31,31 @@ describe("FramePool", () => {
     expect(pool.allocate(1000).buffer).toBe(first?.buffer);
   });
 
+  test("the smallest frames stand side by side, and not on each other", () => {
+    const pool = new FramePool(1000, 4);
+    const frames = Array.from({ length: 200 }, (_, n) => pool.allocate(1 + (n % 127)).fill(n));
+    for (const [n, frame] of frames.entries()) expect([...frame]).toEqual(Array(1 + (n % 127)).fill(n));
+    const bytes = frames.reduce((sum, { length }) => sum + length, 0);
+    const slabs = new Set(frames.map(({ buffer }) => buffer));
+    expect([...slabs].reduce((sum, { byteLength }) => sum + byteLength, 0)).toBeLessThan(bytes * 1.2);
+    expect(slabs.size).toBeLessThan(10);
+    for (const frame of frames) pool.release(frame);
+    expect(kept(pool, frames)).toBe(0);
+  });
+
+  test("a slab that nothing was added to for a while is let go, and needs no timer", () => {
+    const pool = new FramePool(1000, 4);
+    const { buffer } = pool.allocate(20);
+    vi.advanceTimersByTime(2000);
+    expect(pool.allocate(20).buffer).toBe(buffer);
+    vi.advanceTimersByTime(4000);
+    expect(vi.getTimerCount()).toBe(0);
+    expect(pool.allocate(20).buffer).not.toBe(buffer);
+  });
+
   test("small frames and those from elsewhere have memory of their own", () => {
     const pool = new FramePool(1000, 4);
+    expect(pool.allocate(128).buffer.byteLength).toBe(128);
     expect(pool.allocate(500).buffer.byteLength).toBe(500);
     expect(pool.allocate(1001).buffer.byteLength).toBe(1001);
     pool.release(new Uint8Array(2000).subarray(0, 1000));
