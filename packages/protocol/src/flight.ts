@@ -97,7 +97,7 @@ export class Flight {
   }
 
   #pathMs(): number {
-    return Math.max(this.minRttMs ?? 0, TURN_MS);
+    return Math.max(this.minRttMs ?? 0, LEAST_PATH_MS);
   }
 
   #resize(): void {
@@ -105,8 +105,11 @@ export class Flight {
   }
 }
 
-/** What an event loop under load adds to any round trip: on a path shorter than this, its turns are the round trip. */
-export const TURN_MS = 5;
+/**
+ * A path is not taken for shorter than this, since the turns of two event loops belong to it. What is in flight beyond it waits
+ * on this machine, in front of every keystroke, and does not make a transfer faster.
+ */
+const LEAST_PATH_MS = 0.25;
 /**
  * How many times what was measured there should be room for: twice as much, and twice that while it rises. What more room
  * brought is seen a round trip late, so that makes a doubling in each (as the start-up of BBR).

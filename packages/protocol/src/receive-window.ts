@@ -1,5 +1,5 @@
 import { ProtocolError } from "./errors.ts";
-import { headroom, TURN_MS } from "./flight.ts";
+import { headroom } from "./flight.ts";
 import { type MemoryShare, unsharedMemory } from "./memory-pool.ts";
 import type { SessionOptions } from "./session-options.ts";
 
@@ -58,6 +58,11 @@ export class ReceiveBudget {
 const WINDOW_FRAME_COST = 256;
 /** One stream may take a quarter of what is free to it. */
 const SHARE = 4;
+/**
+ * What an event loop under load adds to any round trip: on a path shorter than this, its turns are the round trip. Of a stream
+ * that waits here no other one knows, so unlike the flight a window may be generous.
+ */
+const TURN_MS = 5;
 /** Windows shrink to this while the memory of the process is nearly taken. */
 const TIGHT_WINDOW_BYTES = 64 * 1024;
 

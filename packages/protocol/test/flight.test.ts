@@ -75,11 +75,11 @@ describe("Flight", () => {
     expect(fast.limit).toBe(CEILING);
   });
 
-  test("counts a path shorter than 5 ms as 5 ms", () => {
+  test("counts a path shorter than 0.25 ms as 0.25 ms", () => {
     const flight = new Flight(CEILING);
     flight.measuredRtt(0.05);
     run(flight, 100_000, 200);
-    expect(flight.pathBytes).toBeCloseTo(500_000);
+    expect(flight.pathBytes).toBeCloseTo(25_000);
   });
 
   test("follows the smallest round trip, not the last", () => {
