@@ -32,16 +32,23 @@ export class FlightFloor {
     if (!this.#isMarkFixed) this.#mark = { end: this.#sent, inFlight, at: now };
   }
 
-  /** @param pathMs what an acknowledgement takes when nothing waits. */
-  acked(bytes: number, pathMs: number, now: number): void {
+  /**
+   * Returns how long the acknowledgement of the timed frame took, when it is the one that came.
+   * @param pathMs what an acknowledgement takes when nothing waits.
+   */
+  acked(bytes: number, pathMs: number, now: number): number | undefined {
     this.#acked += bytes;
     const mark = this.#mark;
-    if (mark === undefined) return;
+    if (mark === undefined) return undefined;
     this.#isMarkFixed = true;
-    if (this.#acked < mark.end) return;
+    if (this.#acked < mark.end) return undefined;
     this.#forgetMark();
-    if (mark.inFlight < this.#bytes / 2) return;
-    const waitedMs = now - mark.at - pathMs;
+    const tookMs = now - mark.at;
+    if (mark.inFlight >= this.#bytes / 2) this.#adapt(tookMs - pathMs);
+    return tookMs;
+  }
+
+  #adapt(waitedMs: number): void {
     if (waitedMs > LONG_MS) this.#bytes = Math.max(LEAST_BYTES, (this.#bytes * LONG_MS) / waitedMs);
     else if (waitedMs < SHORT_MS) this.#bytes = Math.min(2 * this.#bytes, MOST_BYTES);
   }

@@ -1,4 +1,5 @@
 import { FlightFloor } from "./flight-floor.ts";
+import { WindowedMinimum } from "./windowed-minimum.ts";
 
 /**
  * How much may be on its way. What is handed to a transport and not yet acknowledged stays under
@@ -12,6 +13,8 @@ export class Flight {
   #limit: number;
   /** The last round trips of this transport, ms. The smallest counts, and a path that became longer is believed in time. */
   readonly #rttsMs: number[] = [];
+  /** What acknowledgements took of late: on a short path the few pings tell of busy event loops, for minutes. */
+  readonly #ackMs = new WindowedMinimum(ACK_WINDOW_MS);
   #sampleStart = 0;
   #sampleBytes = 0;
   #lastAckAt = 0;
@@ -50,6 +53,7 @@ export class Flight {
     this.#inFlight = 0;
     this.#floor.restart();
     this.#rttsMs.length = 0;
+    this.#ackMs.clear();
     this.#rates.length = 0;
     this.#gain = GAIN;
     this.#resize();
@@ -72,7 +76,8 @@ export class Flight {
     this.#inFlight -= bytes;
     this.#sampleBytes += bytes;
     this.#lastAckAt = now;
-    this.#floor.acked(bytes, this.minRttMs ?? 0, now);
+    const ackMs = this.#floor.acked(bytes, this.minRttMs ?? 0, now);
+    if (ackMs !== undefined) this.#ackMs.add(ackMs, now);
     const elapsed = now - this.#sampleStart;
     if (elapsed >= Math.max(this.#pathMs(), MIN_SAMPLE_MS)) {
       const rate = this.#sampleBytes / elapsed;
@@ -97,7 +102,9 @@ export class Flight {
   }
 
   #pathMs(): number {
-    return Math.max(this.minRttMs ?? 0, LEAST_PATH_MS);
+    const pingMs = this.minRttMs ?? 0;
+    if (pingMs >= SHORT_PATH_MS) return pingMs;
+    return Math.max(Math.min(pingMs, this.#ackMs.value), LEAST_PATH_MS);
   }
 
   #resize(): void {
@@ -109,7 +116,9 @@ export class Flight {
  * A path is not taken for shorter than this, since the turns of two event loops belong to it. What is in flight beyond it waits
  * on this machine, in front of every keystroke, and does not make a transfer faster.
  */
-const LEAST_PATH_MS = 0.25;
+const LEAST_PATH_MS = 0.5;
+/** From here on the loops are a small part of it. */
+const SHORT_PATH_MS = 10;
 /**
  * How many times what was measured there should be room for: twice as much, and twice that while it rises. What more room
  * brought is seen a round trip late, so that makes a doubling in each (as the start-up of BBR).
@@ -123,5 +132,6 @@ const RISING_GAIN = 4;
 const RISE = 1.25;
 const MIN_SAMPLE_MS = 10;
 const RATE_SAMPLES = 10;
+const ACK_WINDOW_MS = 10_000;
 /** Two minutes of pings at their default interval. */
 const RTT_SAMPLES = 12;

@@ -75,11 +75,30 @@ describe("Flight", () => {
     expect(fast.limit).toBe(CEILING);
   });
 
-  test("counts a path shorter than 0.25 ms as 0.25 ms", () => {
+  test("counts a path shorter than 0.5 ms as 0.5 ms", () => {
     const flight = new Flight(CEILING);
     flight.measuredRtt(0.05);
     run(flight, 100_000, 200);
-    expect(flight.pathBytes).toBeCloseTo(25_000);
+    expect(flight.pathBytes).toBeCloseTo(50_000);
+  });
+
+  test("on a short path acknowledgements tell its length when the pings met a busy loop", () => {
+    const flight = new Flight(CEILING);
+    flight.measuredRtt(8);
+    let now = 0;
+    for (let round = 0; round < 100; round += 1) {
+      flight.sent(100_000, now);
+      now += 2;
+      flight.acked(100_000, now);
+    }
+    expect(flight.pathBytes).toBeCloseTo(50_000 * 2);
+    for (let round = 0; round < 5000; round += 1) {
+      flight.sent(100_000, now);
+      now += 6;
+      flight.acked(100_000, now);
+    }
+    // It became longer, and the ones of 2 ms are forgotten.
+    expect(flight.pathBytes).toBeCloseTo((100_000 / 6) * 6);
   });
 
   test("follows the smallest round trip, not the last", () => {
@@ -120,8 +139,9 @@ describe("Flight", () => {
       flight.acked(1000, now + 1); // and nothing is in flight for 1 ms
     }
     expect(flight.bytes).toBe(0);
-    expect(flight.pathBytes / 5).toBeGreaterThan(400);
-    expect(flight.pathBytes / 5).toBeLessThan(700);
+    // 1000 bytes in 2 ms, over a path of 1 ms.
+    expect(flight.pathBytes).toBeGreaterThan(400);
+    expect(flight.pathBytes).toBeLessThan(700);
   });
 
   test("a new round trip counts at once for the rates already known", () => {
