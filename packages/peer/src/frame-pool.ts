@@ -15,6 +15,8 @@ export class FramePool {
   #slab: Buffer | undefined;
   #slabUsed = 0;
   #wasSlabUsed = false;
+  /** Small frames that are not acknowledged. A slab that they stand in is kept by them, so letting it go would free nothing. */
+  #smallFrames = 0;
   #timer: NodeJS.Timeout | undefined;
 
   /** @param blockBytes Largest frame. @param most Blocks that are kept for later at the most. */
@@ -34,6 +36,8 @@ export class FramePool {
 
   /** Takes back the memory of a frame that nobody reads any more. Frames from elsewhere are left to the collector. */
   release(frame: Uint8Array): void {
+    // Only those of the pool are Buffers; the others come from the session.
+    if (frame.length <= SMALL_BYTES && frame instanceof Buffer) this.#releaseSmall();
     if (frame.length * 2 <= this.#blockBytes || this.#free.length >= this.#most) return;
     if (frame.buffer.byteLength !== this.#blockBytes) return;
     // As a rule the frame is the block itself, and needs no new view.
@@ -46,12 +50,18 @@ export class FramePool {
     if (this.#slab === undefined || this.#slab.length - this.#slabUsed < length) {
       this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
       this.#slabUsed = 0;
-      this.#lookLater();
     }
+    this.#lookLater();
     const start = this.#slabUsed;
     this.#slabUsed += length;
     this.#wasSlabUsed = true;
+    this.#smallFrames += 1;
     return this.#slab.subarray(start, this.#slabUsed);
+  }
+
+  #releaseSmall(): void {
+    this.#smallFrames -= 1;
+    if (this.#smallFrames === 0) this.#lookLater();
   }
 
   #lookLater(): void {
@@ -60,12 +70,13 @@ export class FramePool {
 
   #trim = (): void => {
     this.#timer = undefined;
-    if (!this.#wasSlabUsed) this.#slab = undefined;
+    const isInUse = this.#wasSlabUsed;
+    if (!isInUse && this.#smallFrames === 0) this.#slab = undefined;
     this.#wasSlabUsed = false;
     // Left to the collector, not freed by hand: a peer may acknowledge what it was not sent, and the kernel reads it then.
     this.#free.splice(0, this.#unneeded);
     this.#unneeded = this.#free.length;
-    if (this.#free.length > 0 || this.#slab !== undefined) this.#lookLater();
+    if (this.#free.length > 0 || isInUse) this.#lookLater();
   };
 }
 

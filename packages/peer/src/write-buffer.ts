@@ -24,9 +24,7 @@ export class WriteBuffer {
 
   /** Memory that the blocks keep alive, bytes. */
   get retainedBytes(): number {
-    let sum = this.#open?.length ?? 0;
-    for (let at = this.#first; at < this.#blocks.length; at += 1) sum += this.#blocks[at]!.buffer.byteLength;
-    return sum;
+    return this.#blocks.reduce((sum, { buffer }) => sum + buffer.byteLength, this.#open?.length ?? 0);
   }
 
   /** Adds a chunk, which must not change any more. Returns whether it was kept; if not, it was copied and is not needed. */
@@ -46,10 +44,14 @@ export class WriteBuffer {
     if (this.#first === this.#blocks.length) this.#seal();
     const block = this.#blocks[this.#first];
     if (block === undefined) return undefined;
+    this.#blocks[this.#first] = EMPTY; // what was taken must not stay pinned before what always waits
     this.#first += 1;
     this.#bytes -= block.length;
     if (this.#first === this.#blocks.length) {
       this.#blocks = NONE;
+      this.#first = 0;
+    } else if (this.#first >= SPENT) {
+      this.#blocks = this.#blocks.slice(this.#first);
       this.#first = 0;
     }
     return block;
@@ -103,6 +105,8 @@ export class WriteBuffer {
 
 /** Of all buffers that are empty: an idle connection needs no array of its own. */
 const NONE: Uint8Array[] = [];
+const EMPTY = new Uint8Array(0);
+const SPENT = 64;
 
 const FIRST_BLOCK_BYTES = 1024;
 /** Largest block of gathered chunks: one write of this size keeps the kernel busy for a while. */

@@ -43,14 +43,20 @@ describe("FramePool", () => {
     expect(kept(pool, frames)).toBe(0);
   });
 
-  test("a slab that nothing was added to for a while is let go, and needs no timer", () => {
+  test("a slab that nothing was added to for a while is let go when its frames are gone, and needs no timer", () => {
     const pool = new FramePool(1000, 4);
-    const { buffer } = pool.allocate(20);
+    const frames = [pool.allocate(20)];
     vi.advanceTimersByTime(2000);
-    expect(pool.allocate(20).buffer).toBe(buffer);
+    frames.push(pool.allocate(20));
+    vi.advanceTimersByTime(60_000);
+    // The frames keep it alive: who sends one now and then, and gets no answer, must not pin a slab with each.
+    expect(vi.getTimerCount()).toBe(0);
+    frames.push(pool.allocate(20));
+    expect(new Set(frames.map(({ buffer }) => buffer)).size).toBe(1);
+    for (const frame of frames) pool.release(frame);
     vi.advanceTimersByTime(4000);
     expect(vi.getTimerCount()).toBe(0);
-    expect(pool.allocate(20).buffer).not.toBe(buffer);
+    expect(pool.allocate(20).buffer).not.toBe(frames[0]?.buffer);
   });
 
   test("small frames and those from elsewhere have memory of their own", () => {

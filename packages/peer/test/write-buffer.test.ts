@@ -52,6 +52,18 @@ describe("write buffer", () => {
     expect(buffer.retainedBytes).toBeLessThan(300_000);
   });
 
+  test("holds on to nothing that was taken, also if it is never empty", () => {
+    const buffer = new WriteBuffer();
+    const chunk = new Uint8Array(8192);
+    for (let n = 0; n < 64; n += 1) buffer.push(chunk);
+    for (let taken = 0; taken < 64_000_000; taken += chunk.length) {
+      if (buffer.bytes < 512 * 1024) buffer.push(chunk);
+      else buffer.take();
+      expect(buffer.bytes).toBeGreaterThan(0);
+    }
+    expect(buffer.retainedBytes).toBeLessThan(2 * 512 * 1024 + 65_536);
+  });
+
   test("a large chunk is kept as it is, also when it is most of its buffer", () => {
     const buffer = new WriteBuffer();
     const whole = new Uint8Array(65_536);

@@ -33,7 +33,8 @@ export class FlightFloor {
   }
 
   /**
-   * Returns how long the acknowledgement of the timed frame took, when it is the one that came.
+   * Returns how long the acknowledgement of the timed frame took, when it is the one that came and the flight was in use: alone
+   * a frame says nothing of what one takes under load.
    * @param pathMs what an acknowledgement takes when nothing waits.
    */
   acked(bytes: number, pathMs: number, now: number): number | undefined {
@@ -44,7 +45,8 @@ export class FlightFloor {
     if (this.#acked < mark.end) return undefined;
     this.#forgetMark();
     const tookMs = now - mark.at;
-    if (mark.inFlight >= this.#bytes / 2) this.#adapt(tookMs - pathMs);
+    if (mark.inFlight < this.#bytes / 2) return undefined;
+    this.#adapt(tookMs - pathMs);
     return tookMs;
   }
 

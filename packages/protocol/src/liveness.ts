@@ -62,6 +62,8 @@ export class Liveness {
 
   /** The ping that leaves now. */
   takePing(now: number): number {
+    // Stood still with the ping in its hands: the peer is asked only now, and gets the time to answer.
+    if (this.#pingDue && now - this.#nextPing > LATE_MS) this.#judgeNotBefore = now + SUSPECT_MS;
     this.#pingDue = false;
     this.#token = (this.#token + 1) % 2 ** 32;
     this.#awaited = { token: this.#token, sentAt: now };

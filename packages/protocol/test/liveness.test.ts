@@ -144,6 +144,18 @@ describe("silence", () => {
     },
   );
 
+  test("of a peer that was asked late, because the loop stood still with the ping in its hands, is judged when it had time", () => {
+    const liveness = attached();
+    liveness.pong(liveness.takePing(0), 5);
+    expect(liveness.check(10_000, false)).toBeUndefined();
+    expect(liveness.pingDue).toBe(true);
+    liveness.takePing(25_300); // it stood still between the two
+    expect(liveness.check(25_301, false)).toBeUndefined();
+    expect(liveness.nextDeadline(false)).toBeGreaterThan(25_301);
+    expect(liveness.check(30_299, false)).toBeUndefined();
+    expect(liveness.check(30_300, false)).toBe("peer_silent");
+  });
+
   test.each(["cannot leave", "was not answered"])("of a peer is judged in time when a ping %s", (what) => {
     const liveness = attached();
     const token = liveness.takePing(0);
