@@ -105,7 +105,15 @@ describe("4.A: the upgrade request", () => {
     const socket = connect(siege.port, "127.0.0.1");
     socket.on("error", () => undefined);
     const bytes = request("GET /", [...upgradeHeaders(), `A: ${"b".repeat(5000)}`])[Symbol.iterator]();
-    const timer = setInterval(() => socket.write(bytes.next().value ?? ""), 20);
+    let isAnswered = false;
+    socket.once("data", () => {
+      isAnswered = true;
+    });
+    // What has come is read first: to write to a connection that was closed meanwhile would lose the answer.
+    const write = () => {
+      if (!isAnswered) socket.write(bytes.next().value ?? "");
+    };
+    const timer = setInterval(() => setImmediate(() => setImmediate(write)), 20);
     const [answer] = (await soon(once(socket, "data"), "an answer")) as [Buffer];
     expect(answer.toString()).toMatch(/^HTTP\/1\.1 408 /);
     await soon(once(socket, "close"), "the connection is closed");
