@@ -7,8 +7,8 @@ export class Liveness {
   #lastHeard = 0;
   #nextPing = 0;
   #pingDue = false;
-  /** Set when the clock came so late that the loop must read before it may judge. */
-  #judgeNotBefore = 0;
+  readonly #silence = new Term();
+  readonly #stall = new Term();
   /** After a sleep of the machine the peer has only this long to show life. */
   #suspectUntil: number | undefined;
   #token = 0;
@@ -27,7 +27,6 @@ export class Liveness {
     this.#pingDue = true; // at once: measures the round trip, and shows the server that its WELCOME arrived
     this.#awaited = undefined;
     this.#suspectUntil = undefined;
-    this.#judgeNotBefore = 0;
     this.#plan(now);
   }
 
@@ -63,7 +62,8 @@ export class Liveness {
   /** The ping that leaves now. */
   takePing(now: number): number {
     // Stood still with the ping in its hands: the peer is asked only now, and gets the time to answer.
-    if (this.#pingDue && now - this.#nextPing > LATE_MS) this.#judgeNotBefore = now + SUSPECT_MS;
+    if (this.#pingDue && now - this.#nextPing > LATE_MS)
+      this.#silence.extend(this.#silenceAt(), now + SUSPECT_MS);
     this.#pingDue = false;
     this.#token = (this.#token + 1) % 2 ** 32;
     this.#awaited = { token: this.#token, sentAt: now };
@@ -81,9 +81,9 @@ export class Liveness {
 
   nextDeadline(inFlight: boolean): number {
     if (!this.#attached) return Number.POSITIVE_INFINITY;
-    const dueAt = Math.min(this.#silenceAt(), this.#stallAt(inFlight));
     return Math.min(
-      Math.max(dueAt, this.#judgeNotBefore),
+      this.#silence.endOf(this.#silenceAt()),
+      this.#stall.endOf(this.#stallAt(inFlight)),
       this.#pingDue ? Number.POSITIVE_INFINITY : this.#nextPing,
     );
   }
@@ -91,20 +91,11 @@ export class Liveness {
   /** Marks a due ping, and says whether the transport is to be given up. */
   check(now: number, inFlight: boolean): ErrorCode | undefined {
     if (!this.#attached) return undefined;
+    // It stood still when it should have pinged: the peer was silent because nobody asked. Ask now, and as after a sleep.
     const isAskingLate = now - this.#nextPing > LATE_MS && !this.#pingDue && this.#awaited === undefined;
     if (now >= this.#nextPing) this.#pingDue = true;
-    const silenceAt = this.#silenceAt();
-    const stallAt = this.#stallAt(inFlight);
-    const dueAt = Math.min(silenceAt, stallAt);
-    if (now < dueAt || now < this.#judgeNotBefore) return undefined;
-    if (this.#judgeNotBefore < dueAt) {
-      // It stood still when it should have pinged: the peer was silent because nobody asked. Ask now, and as after a sleep.
-      if (isAskingLate && now >= silenceAt) this.#judgeNotBefore = now + SUSPECT_MS;
-      // A loop that was late has bytes waiting in the kernel that it had no chance to read: read first, judge after.
-      else if (now - dueAt > LATE_MS) this.#judgeNotBefore = now + LATE_MS;
-      if (now < this.#judgeNotBefore) return undefined;
-    }
-    return now >= silenceAt ? "peer_silent" : "transport_stalled";
+    if (this.#silence.isOver(this.#silenceAt(), now, isAskingLate ? SUSPECT_MS : 0)) return "peer_silent";
+    return this.#stall.isOver(this.#stallAt(inFlight), now, 0) ? "transport_stalled" : undefined;
   }
 
   #stallAt(inFlight: boolean): number {
@@ -120,6 +111,32 @@ export class Liveness {
 
   #plan(now: number): void {
     this.#nextPing = now + this.#options.pingIntervalMs * (0.9 + 0.2 * this.#options.random());
+  }
+}
+
+/** The end of a time-out, which may be put off once: for whatever moves it there is a new end, and a new chance. */
+class Term {
+  #putOff = Number.NaN;
+  #until = 0;
+
+  endOf(dueAt: number): number {
+    return this.#putOff === dueAt ? Math.max(dueAt, this.#until) : dueAt;
+  }
+
+  extend(dueAt: number, until: number): void {
+    this.#putOff = dueAt;
+    this.#until = until;
+  }
+
+  /** @param graceMs What is given the first time. A clock that is late gives some by itself. */
+  isOver(dueAt: number, now: number, graceMs: number): boolean {
+    if (now < this.endOf(dueAt)) return false;
+    if (this.#putOff === dueAt) return true;
+    // A loop that was late has bytes waiting in the kernel that it had no chance to read: read first, judge after.
+    const lateMs = now - dueAt > LATE_MS ? LATE_MS : 0;
+    if (graceMs === 0 && lateMs === 0) return true;
+    this.extend(dueAt, now + Math.max(graceMs, lateMs));
+    return false;
   }
 }
 

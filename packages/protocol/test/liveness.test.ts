@@ -156,6 +156,32 @@ describe("silence", () => {
     expect(liveness.check(30_300, false)).toBe("peer_silent");
   });
 
+  test("is asked about again after each standstill, also if the grace of the last one is just over", () => {
+    const liveness = attached({ pingIntervalMs: 200, silenceMs: 3000 });
+    liveness.pong(liveness.takePing(0), 5);
+    liveness.heard(5);
+    expect(liveness.check(3300, false)).toBeUndefined();
+    liveness.pong(liveness.takePing(3300), 3305);
+    liveness.heard(3305);
+    // And once more from there on.
+    expect(liveness.check(8400, false)).toBeUndefined();
+    liveness.takePing(8400);
+    expect(liveness.check(13_399, false)).toBeUndefined();
+    expect(liveness.check(13_400, false)).toBe("peer_silent");
+  });
+
+  test("of a peer that talks and acknowledges nothing is none, and its stall is judged in the end", () => {
+    const liveness = attached();
+    liveness.progress(0);
+    const verdicts: unknown[] = [];
+    for (let now = 32_000; now < 36_000; now += 500) {
+      liveness.heard(now);
+      verdicts.push(liveness.check(now, true));
+    }
+    expect(verdicts.filter((verdict) => verdict !== undefined)[0]).toBe("transport_stalled");
+    expect(verdicts.indexOf("transport_stalled")).toBe(2);
+  });
+
   test.each(["cannot leave", "was not answered"])("of a peer is judged in time when a ping %s", (what) => {
     const liveness = attached();
     const token = liveness.takePing(0);
