@@ -66,3 +66,30 @@ test("what is read a turn after the time was over is heard before silence is jud
   expect(detached).toHaveBeenCalledTimes(1);
   link.fail(new CulvertError("closed"));
 });
+
+test("a standstill between the two looks before a judgement is followed by another look", () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setImmediate", "performance"] });
+  const session = resolveSessionOptions({ pingIntervalMs: 600, silenceMs: 1000 });
+  const link = new Link({ role: "client", session, peerLimits: session, logger: silentLogger });
+  const transport = mute();
+  const detached = vi.fn();
+  link.onDetached = detached;
+  link.attach(transport, 0);
+  vi.advanceTimersByTime(999);
+  const clock = performance.now.bind(performance);
+  let stoodStillMs = 0;
+  vi.spyOn(performance, "now").mockImplementation(() => clock() + stoodStillMs);
+  // In the turn behind the first look; what came meanwhile is read in the next one.
+  setTimeout(() => {
+    setImmediate(() => {
+      stoodStillMs = 500;
+      setImmediate(() => transport.handler?.onHeard());
+    });
+  }, 1);
+  vi.advanceTimersByTime(100);
+  expect(detached).not.toHaveBeenCalled();
+  vi.advanceTimersByTime(1000);
+  expect(detached).toHaveBeenCalledTimes(1);
+  vi.restoreAllMocks();
+  link.fail(new CulvertError("closed"));
+});
