@@ -55,6 +55,8 @@ export class DialingSide {
   readonly #options: DialingSideOptions;
   readonly #lookupShare: LookupShare;
   readonly #pipeOptions: SocketPipeOptions;
+  /** One for all sockets: a closure of each would keep its whole dial alive. */
+  readonly #onSocketClose = (): void => this.#options.sockets?.leave();
   readonly #dials = new Set<AbortController>();
   #open = 0;
   #connected = 0;
@@ -79,11 +81,6 @@ export class DialingSide {
       bytesToTargets: this.#bytesToTargets,
     };
   }
-
-  /** One for all sockets: a closure of each would keep its whole dial alive. */
-  readonly #leaveSockets = (): void => {
-    this.#options.sockets?.leave();
-  };
 
   /** Carries out a decision on an incoming stream; the stream is answered, now or when the dial is over. */
   answer(incoming: IncomingStream, decision: DialDecision): void {
@@ -133,7 +130,7 @@ export class DialingSide {
     } finally {
       this.#dials.delete(dialing);
     }
-    socket.on("close", this.#leaveSockets);
+    socket.on("close", this.#onSocketClose);
     // Cancelled while the connection was being handed over: nobody would ever end it.
     if (dialing.signal.aborted) resetSocket(socket);
     else this.#carry(incoming, endpoint, socket);

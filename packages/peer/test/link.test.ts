@@ -49,7 +49,8 @@ function mute(): Transport {
   };
 }
 
-test("what is read a turn after the time was over is heard before silence is judged", () => {
+/** A link that has just been attached to a mute transport, and finds it dead after 1 s; all clocks are fake. */
+function watchedLink() {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setImmediate", "performance"] });
   const session = resolveSessionOptions({ pingIntervalMs: 600, silenceMs: 1000 });
   const link = new Link({ role: "client", session, peerLimits: session, logger: silentLogger });
@@ -57,6 +58,11 @@ test("what is read a turn after the time was over is heard before silence is jud
   const detached = vi.fn();
   link.onDetached = detached;
   link.attach(transport, 0);
+  return { link, transport, detached };
+}
+
+test("what is read a turn after the time was over is heard before silence is judged", () => {
+  const { link, transport, detached } = watchedLink();
   vi.advanceTimersByTime(999); // pings have left: nobody forgot to ask
   // Behind the timer of the link: the turn in which that came read something else, and took long.
   setTimeout(() => setImmediate(() => transport.handler?.onHeard()), 1);
@@ -68,13 +74,7 @@ test("what is read a turn after the time was over is heard before silence is jud
 });
 
 test("a standstill between the two looks before a judgement is followed by another look", () => {
-  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "setImmediate", "performance"] });
-  const session = resolveSessionOptions({ pingIntervalMs: 600, silenceMs: 1000 });
-  const link = new Link({ role: "client", session, peerLimits: session, logger: silentLogger });
-  const transport = mute();
-  const detached = vi.fn();
-  link.onDetached = detached;
-  link.attach(transport, 0);
+  const { link, transport, detached } = watchedLink();
   vi.advanceTimersByTime(999);
   const clock = performance.now.bind(performance);
   let stoodStillMs = 0;

@@ -114,7 +114,7 @@ export class Flight {
 
 /**
  * A path is not taken for shorter than this, since the turns of two event loops belong to it. What is in flight beyond it waits
- * on this machine, in front of every keystroke, and does not make a transfer faster.
+ * on this machine, in front of every keystroke, and makes a transfer hardly faster.
  */
 const LEAST_PATH_MS = 0.5;
 /** From here on the loops are a small part of it. */
