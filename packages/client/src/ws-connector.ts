@@ -108,7 +108,7 @@ export class DialedSocket extends WebSocket {
     const tcp = socket as Partial<Pick<import("node:net").Socket, "setNoDelay" | "setKeepAlive">>;
     tcp.setNoDelay?.(true);
     tcp.setKeepAlive?.(true, KEEP_ALIVE_MS);
-    this.#events.onOpen(webSocketTransport(this, socket), this.#plan);
+    this.#events.onOpen(webSocketTransport(this, socket, "client"), this.#plan);
   }
 
   #refused(response: IncomingMessage): void {

@@ -15,6 +15,7 @@ import {
 } from "@culvert/protocol";
 import { FramePool } from "./frame-pool.ts";
 import type { Logger } from "./logger.ts";
+import { giveBack } from "./received-memory.ts";
 import { SleepWatch } from "./sleep-watch.ts";
 import type { Transport } from "./transport.ts";
 
@@ -96,8 +97,8 @@ export class Link {
         options: options.session,
         peerLimits: options.peerLimits,
         random: Math.random,
-        allocate: (length) => pool.allocate(length),
-        release: (frame) => pool.release(frame),
+        frames: pool,
+        onSpent: giveBack,
         ...(options.memory === undefined ? {} : { memory: options.memory }),
         onOutput: () => this.#scheduleFlush(),
       },

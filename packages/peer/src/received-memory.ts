@@ -1,10 +1,14 @@
+import type { BlockPool } from "./block-pool.ts";
 import { free, isFreeable, LARGE_BYTES } from "./spent-buffers.ts";
 
+/** Memory that messages stand in, and when it is free again. */
 interface Block {
-  /** Messages in it that nobody gave back. */
-  messages: number;
-  /** Was every byte of it parsed? Until then the WebSocket holds on to it. */
-  isParsed: boolean;
+  /** Who needs it: each message that nobody gave back, the WebSocket for a part of one that it keeps, and who reads into it. */
+  holds: number;
+  /** Where it goes back to; undefined: it is freed. */
+  readonly home: BlockPool | undefined;
+  /** Is it one message, and nothing else? */
+  readonly isMessage: boolean;
 }
 
 /** Of every transport: a message does not tell which one it came through. */
@@ -20,12 +24,17 @@ const blocks = new WeakMap<ArrayBufferLike, Block>();
  * 'data' listener behind the one of ws.
  */
 export class ReceivedMemory {
-  /** A chunk whose last bytes belong to a message that has not come yet. */
-  #unfinished: ArrayBuffer | undefined;
+  /** Of chunks whose last bytes belong to a message that has not come yet. */
+  #unfinished: ArrayBuffer[] = NONE;
   /** The last message since the last chunk, as delivered. */
   #last: Uint8Array | undefined;
   /** Did somebody else read along when one of the messages since the last chunk was delivered? */
   #isShared = false;
+
+  /** Chunks will stand in `memory`, of `home`, where it goes back to some time after {@link doneReading}. */
+  reading(memory: Uint8Array, home: BlockPool): void {
+    blocks.set(memory.buffer, { holds: 1, home, isMessage: false });
+  }
 
   /**
    * A message was delivered. Returns what to hand on: a small one must not pin the large chunk that it stands in.
@@ -36,60 +45,81 @@ export class ReceivedMemory {
     if (!isOurs) this.#isShared = true;
     if (!isOurs || message.buffer.byteLength < LARGE_BYTES) return message;
     if (message.length < SMALL_BYTES) return new Uint8Array(message);
-    const block = blocks.get(message.buffer);
-    if (block === undefined) blocks.set(message.buffer, { messages: 1, isParsed: isFreeable(message) });
-    else block.messages += 1;
+    const isMessage = isFreeable(message);
+    // The other hold is that of the WebSocket, which is not through with the chunk.
+    hold(message.buffer, isMessage ? 0 : 1, isMessage);
     return message;
   }
 
   /** The WebSocket goes on to use `view`, of what is being read: the buffer that it stands in is the collector's. */
   keep(view: Uint8Array): void {
     if (view.buffer.byteLength < LARGE_BYTES) return;
-    const block = blocks.get(view.buffer);
-    if (block === undefined) blocks.set(view.buffer, { messages: 1, isParsed: false });
-    else block.messages += 1;
+    hold(view.buffer, 1, false);
   }
 
   /** `chunk` was read, and what could be parsed of it was delivered. */
   chunk(chunk: Uint8Array, isOurs: boolean): void {
     const last = this.#last;
-    if (last === undefined) return; // a piece of a message: the WebSocket has it
     const isShared = this.#isShared || !isOurs;
+    const buffer = chunk.buffer as ArrayBuffer;
     this.#last = undefined;
     this.#isShared = false;
-    // A message that ends in a later chunk shows that the earlier one was parsed to its end.
-    if (this.#unfinished !== undefined) parsed(this.#unfinished);
-    this.#unfinished = undefined;
-    if (isShared || !isFreeable(chunk)) return;
+    // A message that ends in a later chunk shows that the earlier ones were parsed to their end.
+    if (last !== undefined && this.#unfinished !== NONE) {
+      for (const earlier of this.#unfinished) letGo(earlier);
+      this.#unfinished = NONE;
+    }
+    if (isShared) blocks.delete(buffer);
+    else if (blocks.has(buffer) || isFreeable(chunk)) this.#readThrough(chunk, last);
+  }
+
+  #readThrough(chunk: Uint8Array, last: Uint8Array | undefined): void {
     const buffer = chunk.buffer as ArrayBuffer;
-    if (!blocks.has(buffer)) blocks.set(buffer, { messages: 0, isParsed: false });
-    const isWhole = last.buffer === buffer && last.byteOffset + last.length === buffer.byteLength;
-    if (isWhole) parsed(buffer);
-    else this.#unfinished = buffer;
+    const block = blocks.get(buffer) ?? { holds: 1, home: undefined, isMessage: false };
+    blocks.set(buffer, block);
+    if (block.isMessage) return;
+    const end = chunk.byteOffset + chunk.length;
+    const isWhole = last?.buffer === buffer && last.byteOffset + last.length === end;
+    if (isWhole) {
+      if (block.home === undefined) letGo(buffer);
+      return;
+    }
+    // The reader's hold is its own.
+    if (block.home !== undefined) block.holds += 1;
+    if (this.#unfinished === NONE) this.#unfinished = [];
+    this.#unfinished.push(buffer);
   }
 }
 
 /** The part of a message that was handed on is not needed any more; call it once for each. Its memory may be gone then. */
 export function giveBack(view: Uint8Array): void {
   if (view.length < SMALL_BYTES / 2) return;
-  const block = blocks.get(view.buffer);
-  if (block === undefined) return;
-  block.messages -= 1;
-  freeIfDone(view.buffer as ArrayBuffer, block);
+  letGo(view.buffer);
 }
 
-function parsed(buffer: ArrayBuffer): void {
+/** Nothing is read into `memory` any more. */
+export function doneReading(memory: Uint8Array): void {
+  letGo(memory.buffer);
+}
+
+function hold(buffer: ArrayBufferLike, others: number, isMessage: boolean): void {
+  const block = blocks.get(buffer);
+  if (block === undefined) blocks.set(buffer, { holds: 1 + others, home: undefined, isMessage });
+  else block.holds += 1;
+}
+
+function letGo(buffer: ArrayBufferLike): void {
   const block = blocks.get(buffer);
   if (block === undefined) return;
-  block.isParsed = true;
-  freeIfDone(buffer, block);
+  block.holds -= 1;
+  if (block.holds > 0) return;
+  blocks.delete(buffer);
+  if (block.home === undefined) free(buffer as ArrayBuffer);
+  else block.home.give(new Uint8Array(buffer));
 }
 
-function freeIfDone(buffer: ArrayBuffer, block: Block): void {
-  if (block.messages > 0 || !block.isParsed) return;
-  blocks.delete(buffer);
-  free(buffer);
-}
+/** Of all transports that are between two messages. */
+const NONE: ArrayBuffer[] = [];
 
 /** Copying this much costs less than what it would keep alive. */
 const SMALL_BYTES = 2048;

@@ -1,5 +1,6 @@
 import { Duplex } from "node:stream";
 import { CulvertError, type ErrorCode, type Stream, type StreamHandler } from "@culvert/protocol";
+import { giveBack } from "./received-memory.ts";
 import { WriteBuffer } from "./write-buffer.ts";
 
 export interface TunnelStreamOptions {
@@ -83,8 +84,9 @@ export class TunnelStream extends Duplex implements StreamHandler {
   onData(chunk: Uint8Array): void {
     if (this.destroyed) return;
     this.#timer?.refresh();
-    if (this.#wantsData && this.#buffer.bytes === 0) contain(() => this.#handOver(chunk));
-    else this.#buffer.push(chunk);
+    const own = ownCopy(chunk);
+    if (this.#wantsData && this.#buffer.bytes === 0) contain(() => this.#handOver(own));
+    else this.#buffer.push(own);
   }
 
   onEnd(): void {
@@ -148,8 +150,7 @@ export class TunnelStream extends Duplex implements StreamHandler {
     this.#timer?.refresh();
     let hasRoom = true;
     for (const { chunk, encoding } of chunks) {
-      // The stream keeps what it gets, and the caller may use its buffer again after the callback.
-      const bytes = typeof chunk === "string" ? Buffer.from(chunk, encoding) : new Uint8Array(chunk);
+      const bytes = typeof chunk === "string" ? Buffer.from(chunk, encoding) : chunk;
       this.bytesWritten += bytes.length;
       hasRoom = stream.write(bytes);
     }
@@ -231,6 +232,14 @@ type Chunk = Uint8Array | string;
 type WriteCallback = (error?: Error | null) => void;
 
 function ignore(): void {}
+
+/** The reader may keep it for long: it must not keep a larger block alive, which the transport would like to use again. */
+function ownCopy(chunk: Uint8Array): Uint8Array {
+  if (chunk.length * 2 >= chunk.buffer.byteLength) return chunk;
+  const copy = new Uint8Array(chunk);
+  giveBack(chunk);
+  return copy;
+}
 
 /**
  * Runs what may call listeners of the caller. One that throws must end as an uncaught exception, as with a socket, and not

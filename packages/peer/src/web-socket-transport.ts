@@ -1,18 +1,19 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
+import { randomMasking, zeroMasking } from "./masking.ts";
 import { ReceivedMemory } from "./received-memory.ts";
-import { SentMemory } from "./sent-memory.ts";
 import type { Transport, TransportHandler } from "./transport.ts";
+import { TransportReads } from "./transport-reads.ts";
 import { UnfinishedMessage } from "./unfinished-message.ts";
+import { WireWriter } from "./wire-writer.ts";
 
 /** The part of a `ws` WebSocket that a transport uses; typed by shape, so that this package needs no WebSocket library. */
 export interface WebSocketLike {
   binaryType: string;
   readonly bufferedAmount: number;
-  send(
-    data: Uint8Array,
-    options: { readonly binary: true; readonly compress: false; readonly fin: true },
-  ): void;
+  /** 1: open, as of the WebSocket API. */
+  readonly readyState: number;
   close(code: number, reason: string): void;
   terminate(): void;
   on(event: "message", listener: (data: Uint8Array, isBinary: boolean) => void): unknown;
@@ -26,7 +27,7 @@ export interface WebSocketLike {
  * keystroke; large enough that a turn of the event loop does not run dry.
  */
 const HIGH_WATER_BYTES = 256 * 1024;
-const SEND_OPTIONS = { binary: true, compress: false, fin: true } as const;
+const OPEN = 1;
 /** Who listens to the socket's bytes: ws, and the transport. If there are more, the chunks are theirs as well. */
 const LISTENERS = 2;
 /** Nobody takes messages for a moment only, while the handshake changes hands; a peer cannot fill this by itself. */
@@ -39,8 +40,12 @@ const MOST_KEPT_MESSAGES = 1024;
  * The WebSocket must deliver messages as it parses them: without compression, and with `allowSynchronousEvents`, as is the
  * default of ws. Otherwise memory of messages would be freed before they are parsed.
  */
-export function webSocketTransport(webSocket: WebSocketLike, socket: Duplex): Transport {
-  return new WebSocketTransport(webSocket, socket);
+export function webSocketTransport(
+  webSocket: WebSocketLike,
+  socket: Duplex,
+  end: "client" | "server",
+): Transport {
+  return new WebSocketTransport(webSocket, socket, end);
 }
 
 type Kept = { readonly message: Uint8Array } | { readonly text: true };
@@ -50,19 +55,25 @@ class WebSocketTransport implements Transport {
   readonly #socket: Duplex;
   /** Only where the bytes end in the kernel: any other Duplex may pass a buffer on, to be read by whomever later. */
   readonly #received: ReceivedMemory | undefined;
-  readonly #sent: SentMemory | undefined;
+  readonly #wire: WireWriter;
+  #isCorked = false;
   readonly #unfinished: UnfinishedMessage;
   #handler: TransportHandler | undefined;
   #kept: Kept[] = [];
   #closed: { readonly code: number; readonly reason: string } | undefined;
   #told = false;
 
-  constructor(webSocket: WebSocketLike, socket: Duplex) {
+  constructor(webSocket: WebSocketLike, socket: Duplex, end: "client" | "server") {
     this.#webSocket = webSocket;
     this.#socket = socket;
     const isKernels = socket instanceof Socket;
     this.#received = isKernels ? new ReceivedMemory() : undefined;
-    this.#sent = isKernels ? new SentMemory(socket) : undefined;
+    if (isKernels && this.#received !== undefined) new TransportReads(socket, this.#received);
+    const masking = socket instanceof TLSSocket ? zeroMasking : randomMasking;
+    this.#wire = new WireWriter(socket, {
+      masking: end === "client" ? masking : undefined,
+      isReusable: isKernels,
+    });
     this.#unfinished = new UnfinishedMessage(() => {
       this.#closed ??= { code: 1006, reason: "a message did not become whole" };
       webSocket.terminate();
@@ -108,22 +119,22 @@ class WebSocketTransport implements Transport {
   }
 
   get bufferedBytes(): number {
-    return this.#webSocket.bufferedAmount;
+    return this.#webSocket.bufferedAmount + this.#wire.pendingBytes;
   }
 
   send(frame: Uint8Array): void {
-    const send = (): void => this.#webSocket.send(frame, SEND_OPTIONS);
-    if (this.#sent === undefined) send();
-    else this.#sent.during(frame, send);
+    if (this.#webSocket.readyState !== OPEN) return;
+    this.#wire.append(frame);
+    if (!this.#isCorked) this.#wire.flush();
   }
 
   cork(): void {
-    this.#socket.cork();
+    this.#isCorked = true;
   }
 
   uncork(): void {
-    this.#socket.uncork();
-    this.#sent?.free();
+    this.#isCorked = false;
+    this.#wire.flush();
   }
 
   close(code: number, reason: string): void {

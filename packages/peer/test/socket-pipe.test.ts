@@ -126,35 +126,6 @@ describe("bytes", () => {
     expect(Buffer.concat(stream.written).toString()).toBe("bye");
   });
 
-  test("what was read is freed when the stream has copied it, and not a byte before", async () => {
-    const { app, stream, pipe } = await recorded();
-    pipe.start(stream);
-    app.write(pattern(1_000_000));
-    await until(stream, "write", () => stream.writtenBytes === 1_000_000);
-    const sizes = stream.written.map(({ length }) => length);
-    const large = sizes.findIndex((size) => size >= 16_384);
-    expect(large).toBeGreaterThanOrEqual(0);
-    const before = sizes.slice(0, large + 1).reduce((sum, size) => sum + size, 0);
-    const first = stream.written[large]!;
-    stream.leftBytes = before - 1;
-    pipe.onWritable();
-    expect(first.length).toBe(sizes[large]);
-    stream.leftBytes = before;
-    pipe.onWritable();
-    expect(first.length).toBe(0);
-    expect(stream.written.slice(large + 1).map(({ length }) => length)).toEqual(sizes.slice(large + 1));
-  });
-
-  test("what was read last is freed too, when the stream says that it has copied all", async () => {
-    const { app, stream, pipe } = await recorded();
-    pipe.start(stream);
-    app.write(pattern(1_000_000));
-    await until(stream, "write", () => stream.writtenBytes === 1_000_000);
-    stream.leftBytes = 1_000_000;
-    pipe.onCopied();
-    expect(stream.written.filter(({ length }) => length >= 16_384)).toEqual([]);
-  });
-
   test("a reader who stalls holds the sender back, and all arrives when it reads on", async () => {
     const windowBytes = 100_000;
     const { left, right, rightStream, leftSocket, done } = await carried({ windowBytes });

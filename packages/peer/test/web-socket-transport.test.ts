@@ -14,15 +14,15 @@ afterEach(() => {
 class FakeWebSocket extends EventEmitter implements WebSocketLike {
   binaryType = "";
   readonly bufferedAmount = 0;
+  readonly readyState = 1;
   readonly terminate = vi.fn(() => void this.emit("close", 1006, Buffer.alloc(0)));
-  send(): void {}
   close(): void {}
 }
 
 function opened() {
   const webSocket = new FakeWebSocket();
   const socket = new PassThrough();
-  const transport = webSocketTransport(webSocket, socket);
+  const transport = webSocketTransport(webSocket, socket, "server");
   const onClose = vi.fn();
   const [onMessage, onText, onHeard, onDrain] = [vi.fn(), vi.fn(), vi.fn(), vi.fn()];
   transport.handler = { onMessage, onText, onHeard, onDrain, onClose };

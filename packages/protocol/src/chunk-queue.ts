@@ -1,11 +1,10 @@
 /**
- * Bytes waiting in order, in about as much memory as they count. All but large chunks are copied into blocks that grow with
- * what waits, so that a million writes of one byte cost a few blocks and not a million objects, a few bytes cost no large
- * block, whatever large chunks come between them, and nothing pins a large buffer that it is a small view of.
+ * Bytes that wait in order until all are taken at once, in about as much memory as they count. All but large chunks are copied
+ * into blocks that grow with what waits, so that a million writes of one byte cost a few blocks and not a million objects, a few
+ * bytes cost no large block, whatever large chunks come between them, and nothing pins a large buffer that it is a small view of.
  */
 export class ChunkQueue {
   #chunks: Uint8Array[] = NONE;
-  #first = 0;
   #bytes = 0;
   /** The block that chunks are gathered in; its filled part is the last element of `#chunks`. */
   #block: Uint8Array | undefined;
@@ -70,58 +69,22 @@ export class ChunkQueue {
     this.#blockUsed = 0;
   }
 
-  /** Moves `length` bytes, at most what is queued, to `target` at `offset`. */
-  takeInto(target: Uint8Array, offset: number, length: number): void {
-    let at = offset;
-    let left = length;
-    while (left > 0) {
-      const head = this.#chunks[this.#first] as Uint8Array;
-      if (head.length <= left) {
-        target.set(head, at);
-        at += head.length;
-        left -= head.length;
-        this.#shift();
-      } else {
-        target.set(head.subarray(0, left), at);
-        this.#chunks[this.#first] = head.subarray(left);
-        left = 0;
-      }
-    }
-    this.#bytes -= length;
-  }
-
   /** Takes everything out as chunks, in order. */
   takeAll(): Uint8Array[] {
     this.#seal();
-    const chunks = this.#chunks.slice(this.#first);
+    const chunks = this.#chunks;
     this.clear();
     return chunks;
   }
 
   clear(): void {
     this.#chunks = NONE;
-    this.#first = 0;
     this.#bytes = 0;
     this.#block = undefined;
     this.#blockUsed = 0;
   }
-
-  #shift(): void {
-    this.#chunks[this.#first] = EMPTY; // what was taken must not stay pinned behind what waits
-    this.#first += 1;
-    if (this.#first === this.#chunks.length) {
-      this.#chunks = NONE;
-      this.#first = 0;
-      this.#block = undefined;
-      this.#blockUsed = 0;
-    } else if (this.#first >= 64) {
-      this.#chunks = this.#chunks.slice(this.#first);
-      this.#first = 0;
-    }
-  }
 }
 
-const EMPTY = new Uint8Array(0);
 /** Of all queues that are empty: an idle stream needs no array of its own. */
 const NONE: Uint8Array[] = [];
 const FIRST_BLOCK_BYTES = 1024;

@@ -2,11 +2,12 @@ import { AckClock } from "./ack-clock.ts";
 import { ProtocolError } from "./errors.ts";
 import { Flight } from "./flight.ts";
 import { encodeAck, encodePing, encodePong, encodeWindow } from "./frame.ts";
+import type { FrameMemory } from "./frame-memory.ts";
 import type { SessionLimits } from "./limits.ts";
 import type { Liveness } from "./liveness.ts";
 import type { MemoryShare } from "./memory-pool.ts";
-import { frameCost, ReplayBuffer, replayCost } from "./replay-buffer.ts";
-import type { SessionOptions } from "./session-options.ts";
+import { ReplayBuffer, replayCost } from "./replay-buffer.ts";
+import { largestPayload, type SessionOptions } from "./session-options.ts";
 import type { StreamCore } from "./stream-core.ts";
 import { StreamScheduler } from "./stream-scheduler.ts";
 import type { StreamTable } from "./stream-table.ts";
@@ -25,8 +26,8 @@ interface ControlFrame {
 export interface OutboxMemory {
   /** What frames that are not acknowledged are taken from. */
   readonly share: MemoryShare;
-  /** Told of each frame that is acknowledged. */
-  readonly release: ((frame: Uint8Array) => void) | undefined;
+  /** Gets each frame back that is acknowledged. */
+  readonly frames: FrameMemory;
 }
 
 /**
@@ -56,16 +57,13 @@ export class Outbox {
   replayedBytes = 0;
 
   constructor(options: SessionOptions, peerLimits: SessionLimits, liveness: Liveness, memory: OutboxMemory) {
-    this.#replay = new ReplayBuffer(memory.release, memory.share);
+    this.#replay = new ReplayBuffer((frame) => memory.frames.release(frame), memory.share);
     this.#share = memory.share;
     this.#options = options;
     this.#liveness = liveness;
     this.flight = new Flight(options.replayLimitBytes);
     this.ackClock = new AckClock(peerLimits.replayLimitBytes);
-    this.#maxPayload = Math.max(
-      1,
-      Math.min(options.maxPayloadBytes, Math.floor(options.replayLimitBytes / 4)),
-    );
+    this.#maxPayload = largestPayload(options);
     this.#scheduler = new StreamScheduler(this.#maxPayload);
   }
 
@@ -247,7 +245,7 @@ export class Outbox {
 
   #inFlight(frame: Uint8Array, now: number): void {
     if (!this.isInFlight) this.#liveness.progress(now);
-    this.flight.sent(frameCost(frame), now);
+    this.flight.sent(frame.length, now);
   }
 
   clear(): void {

@@ -67,12 +67,14 @@ export class ReplayBuffer {
     return frame;
   }
 
-  /** Forgets everything up to `sequence` (at most `last`) and returns the cost that this freed. */
+  /** Forgets everything up to `sequence` (at most `last`) and returns how many bytes that were. */
   ackThrough(sequence: number): number {
+    let bytes = 0;
     let freed = 0;
     while (this.#firstSequence <= sequence && this.#head < this.#frames.length) {
       const frame = this.#frames[this.#head] as Uint8Array;
       freed += frameCost(frame);
+      bytes += frame.length;
       this.#release?.(frame);
       this.#frames[this.#head] = EMPTY;
       this.#head += 1;
@@ -87,7 +89,7 @@ export class ReplayBuffer {
       this.#frames = this.#frames.slice(this.#head);
       this.#head = 0;
     }
-    return freed;
+    return bytes;
   }
 
   clear(): void {

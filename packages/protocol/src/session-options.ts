@@ -64,7 +64,7 @@ export const SESSION_DEFAULTS: SessionOptions = Object.freeze({
   replayLimitBytes: 16 * 1024 * 1024,
   replayReserveBytes: 1024 * 1024,
   writeHighWaterBytes: 64 * 1024,
-  maxPayloadBytes: 32 * 1024,
+  maxPayloadBytes: 64 * 1024,
   graceMs: 120_000,
   visitorWaitMs: 30_000,
   maxWaitingOpens: 256,
@@ -145,4 +145,9 @@ export function resolveSessionOptions(given: Partial<SessionOptions> = {}, path 
 
 function relate(holds: boolean, sentence: string): void {
   if (!holds) throw new CulvertError("invalid_option", sentence);
+}
+
+/** Payload of the largest DATA frame that is sent: several fit into what may wait for acknowledgement. */
+export function largestPayload({ maxPayloadBytes, replayLimitBytes }: SessionOptions): number {
+  return Math.max(1, Math.min(maxPayloadBytes, Math.floor(replayLimitBytes / 4)));
 }

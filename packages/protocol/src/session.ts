@@ -1,6 +1,7 @@
 import { CulvertError, type ErrorCode, ProtocolError } from "./errors.ts";
 import { decodeFrame, encodeClose, encodeGoaway, encodeNote, isSequenced } from "./frame.ts";
 import { FrameIntake } from "./frame-intake.ts";
+import { collectedMemory, type FrameMemory } from "./frame-memory.ts";
 import { GlitchMeter } from "./glitch-meter.ts";
 import type { SessionLimits } from "./limits.ts";
 import { Liveness } from "./liveness.ts";
@@ -10,7 +11,7 @@ import { ReceiveBudget } from "./receive-window.ts";
 import { replayCost } from "./replay-buffer.ts";
 import type { SessionCounters } from "./session-counters.ts";
 import type { SessionEvent } from "./session-event.ts";
-import type { SessionOptions } from "./session-options.ts";
+import { largestPayload, type SessionOptions } from "./session-options.ts";
 import type { OpenRequest, Stream, StreamHandler } from "./stream.ts";
 import type { StreamCore, StreamHost } from "./stream-core.ts";
 import { StreamDeadlines } from "./stream-deadlines.ts";
@@ -29,10 +30,10 @@ export interface SessionConfig {
   readonly peerLimits: SessionLimits;
   /** Uniform in [0, 1); for the jitter of pings. */
   readonly random: () => number;
-  /** Memory for frames; it need not be cleared. Default: a new Uint8Array. */
-  readonly allocate?: (length: number) => Uint8Array;
-  /** A frame, from `allocate` or not, was acknowledged: nobody reads its memory any more. */
-  readonly release?: (frame: Uint8Array) => void;
+  /** Default: the collector's. */
+  readonly frames?: FrameMemory;
+  /** Of a message that was received, nobody got that part, or will: its memory may be used again. Default: it is left alone. */
+  readonly onSpent?: (view: Uint8Array) => void;
   /** This session's part of a pool that it shares with others; it goes back at the end. Default: only the options bound it. */
   readonly memory?: SessionMemory;
   /** Something may leave: take it with `nextFrame` soon. Not called again before that was done. */
@@ -73,10 +74,8 @@ export class Session {
     this.#state = { name: "detached", since: now };
     this.#liveness = new Liveness({ ...options, random: config.random });
     this.#memory = config.memory ?? unsharedMemory();
-    this.#outbox = new Outbox(options, peerLimits, this.#liveness, {
-      share: this.#memory.replay,
-      release: config.release,
-    });
+    const frames = config.frames ?? collectedMemory;
+    this.#outbox = new Outbox(options, peerLimits, this.#liveness, { share: this.#memory.replay, frames });
     this.#budget = new ReceiveBudget(options.receiveBudgetBytes, this.#memory.receive);
     const host: StreamHost = {
       control: (frame, onNumbered) => this.#control(frame, onNumbered),
@@ -103,7 +102,9 @@ export class Session {
         if (this.#streams.waiting > 0) this.#signal();
       },
       attachedMs: (at) => this.#deadlines.clock(at),
-      allocate: config.allocate ?? ((length) => new Uint8Array(length)),
+      spent: (view) => config.onSpent?.(view),
+      memory: frames,
+      maxPayloadBytes: largestPayload(options),
       writeHighWaterBytes: options.writeHighWaterBytes,
       queuedBytes: 0,
     };

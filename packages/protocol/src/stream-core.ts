@@ -1,7 +1,6 @@
 import { ChunkQueue } from "./chunk-queue.ts";
 import { type ErrorCode, ProtocolError } from "./errors.ts";
 import {
-  DATA_HEADER_BYTES,
   encodeAccept,
   encodeEnd,
   encodeRefuse,
@@ -10,11 +9,12 @@ import {
   writeDataHeader,
 } from "./frame.ts";
 import type { ReceiveWindow } from "./receive-window.ts";
+import { SendQueue, type SendQueueHost } from "./send-queue.ts";
 import type { SendWindow } from "./send-window.ts";
 import type { OpenRequest, Stream, StreamHandler } from "./stream.ts";
 
 /** What a stream asks of the session that it belongs to. */
-export interface StreamHost {
+export interface StreamHost extends SendQueueHost {
   /** Queues a frame in the session's queue; `onNumbered` runs when it is handed to a transport. */
   control(frame: Uint8Array, onNumbered?: () => void): void;
   /** The stream has something for its turn. */
@@ -33,7 +33,8 @@ export interface StreamHost {
   forget(stream: StreamCore): void;
   /** Time attached by `now`. */
   attachedMs(now: number): number;
-  allocate(length: number): Uint8Array;
+  /** What came in that view is not needed: it was copied, or nobody wants it. */
+  spent(view: Uint8Array): void;
   readonly writeHighWaterBytes: number;
   /** Written and not yet sent, of all streams together; kept by the streams. */
   queuedBytes: number;
@@ -90,7 +91,7 @@ export class StreamCore implements Stream {
   #onCancelled: (() => void) | undefined;
   /** The opener gave up, or the session ended, before this side answered. */
   #wasCancelled = false;
-  readonly #queue = new ChunkQueue();
+  readonly #queue: SendQueue;
   readonly #sendWindow: SendWindow;
   #blocked = false;
   /** Came before the handler was there. Gathered: a peer may send it byte by byte, and each must not cost an object. */
@@ -110,6 +111,7 @@ export class StreamCore implements Stream {
     this.request = request;
     this.isOpener = handler !== undefined;
     this.#handler = handler;
+    this.#queue = new SendQueue(host);
     this.#opening = handler === undefined ? "asked" : "waiting";
     this.window = window;
     this.#sendWindow = sendWindow;
@@ -147,10 +149,14 @@ export class StreamCore implements Stream {
     return !this.#blocked;
   }
 
-  get #isFull(): boolean {
+  get isCrowded(): boolean {
     const { writeHighWaterBytes, queuedBytes } = this.#host;
-    if (this.#queue.bytes < writeHighWaterBytes) return false;
-    return queuedBytes >= 2 * BURST * writeHighWaterBytes || this.#queue.bytes >= BURST * writeHighWaterBytes;
+    return queuedBytes >= 2 * BURST * writeHighWaterBytes;
+  }
+
+  get #isFull(): boolean {
+    const { writeHighWaterBytes } = this.#host;
+    return this.#queue.bytes >= writeHighWaterBytes * (this.isCrowded ? 1 : BURST);
   }
 
   end(): void {
@@ -253,9 +259,8 @@ export class StreamCore implements Stream {
       this.#move("ended");
       return end;
     }
-    const frame = this.#host.allocate(DATA_HEADER_BYTES + length);
+    const frame = this.#queue.take(length);
     writeDataHeader(frame, this.id, this.#sendWindow.sent);
-    this.#queue.takeInto(frame, DATA_HEADER_BYTES, length);
     this.#host.queuedBytes -= length;
     this.#sendWindow.advance(length);
     return frame;
@@ -267,7 +272,6 @@ export class StreamCore implements Stream {
       this.#settle();
       return;
     }
-    if (this.#queue.bytes === 0 && !this.#deaf) this.#handler?.onCopied?.();
     if (this.#blocked && this.#queue.bytes * 2 <= this.#host.writeHighWaterBytes) {
       this.#blocked = false;
       if (!this.#deaf) this.#handler?.onWritable?.();
@@ -314,12 +318,17 @@ export class StreamCore implements Stream {
   receiveData(offset: number, payload: Uint8Array): void {
     this.#mustReceive("DATA");
     this.window.receive(offset, payload.length);
-    if (this.#deaf || payload.length === 0) return;
+    if (payload.length === 0) return;
+    if (!this.#deaf && !this.#isHolding) {
+      this.#handler?.onData(payload);
+      return;
+    }
     // A held chunk may wait for a whole dial: it must not pin the large buffer that it is a view of.
-    if (this.#isHolding) {
+    if (!this.#deaf) {
       this.#held ??= new ChunkQueue();
       this.#held.push(new Uint8Array(payload));
-    } else this.#handler?.onData(payload);
+    }
+    this.#host.spent(payload);
   }
 
   receiveEnd(total: number): void {

@@ -35,8 +35,6 @@ export interface StreamHandler {
   onReset(code: ErrorCode, receivedAll: boolean): void;
   /** After `write` returned false: there is room again. */
   onWritable?(): void;
-  /** Everything that was written was copied into frames: none of its memory is needed any more. */
-  onCopied?(): void;
   /** Both directions ended in good order and were acknowledged or forgotten; never after `onReset`. */
   onFinished?(): void;
 }
@@ -45,15 +43,16 @@ export interface StreamHandler {
 export interface Stream {
   readonly id: number;
   readonly request: OpenRequest;
-  /** Bytes written that have not been copied into a frame yet, or dropped. */
+  /** Bytes written that have not left in a frame yet. */
   readonly writableBytes: number;
+  /** Do all streams together have much that waits? Then each should be given little at a time. */
+  readonly isCrowded: boolean;
   /** Is there something that the peer would take, and that waits for the transport only? */
   readonly isSendable: boolean;
   /** How long the session has been attached by `now`, all attachments together: a clock that stands still while nothing can come. */
   attachedMs(now: number): number;
   /**
-   * Queues bytes. The stream reads `chunk` later: it must not be changed before `writableBytes` shows that everything up to
-   * its end was copied. Then its memory may be used again.
+   * Queues a copy of `chunk`, whose memory may be used again at once.
    * Returns false when the owner should pause until `onWritable`; the bytes are taken all the same.
    */
   write(chunk: Uint8Array): boolean;

@@ -16,7 +16,6 @@ import {
   encodeTunnelClosed,
   encodeTunnelOpen,
   encodeTunnelReady,
-  encodeWindow,
 } from "../src/frame.ts";
 import { bytes, concat, pattern } from "./support/hex.ts";
 import { LoneSession } from "./support/lone-session.ts";
@@ -141,20 +140,18 @@ describe("the memory of a message", () => {
     expect(lone.takeMessages().map((message) => decodeFrame(message).type)).toContain("ack");
   });
 
-  test("of what was written is told to be free when the last of it is in a frame", () => {
-    const lone = new LoneSession();
-    const { stream, handler } = lone.open();
-    let copied = 0;
-    Object.assign(handler, { onCopied: () => (copied += 1) });
-    stream.write(new Uint8Array(10_000));
-    lone.takeMessages();
-    expect([stream.writableBytes, copied]).toEqual([10_000 - 8192, 0]);
-    lone.give(encodeWindow(1, 1e6));
-    lone.takeMessages();
-    expect([stream.writableBytes, copied]).toEqual([0, 1]);
-    stream.write(Uint8Array.of(1));
-    lone.takeMessages();
-    expect(copied).toBe(2);
+  test("that nobody gets is told to be free: what is held is a copy, and what is behind a reset is dropped", () => {
+    const lone = new LoneSession({ role: "server" });
+    const { stream, handler } = lone.accept(1);
+    lone.give(encodeData(1, 0, bytes("01")));
+    expect(handler.heard()).toBe("data 01");
+    expect(lone.spent).toEqual([]);
+    stream.reset("cancelled");
+    lone.give(encodeData(1, 1, bytes("0203")));
+    expect(lone.spent).toEqual([bytes("0203")]);
+    lone.offer(3);
+    lone.give(encodeData(3, 0, bytes("04")));
+    expect(lone.spent).toEqual([bytes("0203"), bytes("04")]);
   });
 });
 

@@ -47,7 +47,9 @@ export class Upgrade {
     onTransport: (transport: Transport) => void,
   ): void {
     tuneSocket(socket);
-    this.#server.handleUpgrade(request, socket, head, (ws) => onTransport(webSocketTransport(ws, socket)));
+    this.#server.handleUpgrade(request, socket, head, (ws) =>
+      onTransport(webSocketTransport(ws, socket, "server")),
+    );
   }
 }
 

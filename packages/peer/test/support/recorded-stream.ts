@@ -11,6 +11,7 @@ export class RecordedStream extends EventEmitter implements Stream {
   /** What `write` answers. */
   hasRoom = true;
   isSendable = false;
+  isCrowded = false;
   /** How long its session had no transport. */
   detachedMs = 0;
   written: Uint8Array[] = [];
@@ -25,7 +26,7 @@ export class RecordedStream extends EventEmitter implements Stream {
     return this.writtenBytes - this.leftBytes;
   }
 
-  /** Of all writes; a chunk that its owner freed later counts as it was. */
+  /** Of all writes. */
   writtenBytes = 0;
 
   attachedMs(now: number): number {
@@ -33,7 +34,7 @@ export class RecordedStream extends EventEmitter implements Stream {
   }
 
   write(chunk: Uint8Array): boolean {
-    this.written.push(chunk);
+    this.written.push(new Uint8Array(chunk));
     this.writtenBytes += chunk.length;
     this.emit("write");
     return this.hasRoom;

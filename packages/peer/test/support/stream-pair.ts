@@ -49,13 +49,15 @@ export class PairedStream implements Stream {
     return this.writableBytes > 0 && this.#credit > 0;
   }
 
+  readonly isCrowded = false;
+
   attachedMs(now: number): number {
     return now;
   }
 
   write(chunk: Uint8Array): boolean {
     if (this.#sending !== "open" || this.#isOver) return true;
-    this.#queue.push(chunk);
+    this.#queue.push(new Uint8Array(chunk));
     this.writableBytes += chunk.length;
     this.#pump();
     this.#isBlocked = this.writableBytes >= this.#options.highWaterBytes;
@@ -91,9 +93,7 @@ export class PairedStream implements Stream {
   #pump(): void {
     while (this.#queue.length > 0 && this.#credit > 0) {
       const head = this.#queue[0]!;
-      // A copy, as a frame is one: the writer may use the memory of the chunk again.
-      const length = Math.min(this.#credit, this.#options.frameBytes, head.length);
-      const frame = new Uint8Array(head.subarray(0, length));
+      const frame = head.subarray(0, Math.min(this.#credit, this.#options.frameBytes));
       if (frame.length === head.length) this.#queue.shift();
       else this.#queue[0] = head.subarray(frame.length);
       this.#credit -= frame.length;

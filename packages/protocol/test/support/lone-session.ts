@@ -32,6 +32,8 @@ export class LoneSession {
   transport = 1;
   /** Calls of onOutput. */
   signals = 0;
+  /** Parts of messages that nobody got. */
+  readonly spent: Uint8Array[] = [];
 
   constructor(given: LoneSessionOptions = {}) {
     this.session = new Session(
@@ -40,6 +42,7 @@ export class LoneSession {
         options: resolveSessionOptions(given.options),
         peerLimits: { ...PEER_LIMITS, ...given.peerLimits },
         random: () => 0.5,
+        onSpent: (view) => void this.spent.push(view),
         onOutput: () => {
           this.signals += 1;
         },

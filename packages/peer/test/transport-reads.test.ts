@@ -1,0 +1,152 @@
+import { once } from "node:events";
+import { createServer as createHttp, type Server } from "node:http";
+import { createServer as createHttps } from "node:https";
+import type { Duplex } from "node:stream";
+import type { ConnectionOptions } from "node:tls";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { type ClientOptions, WebSocket, WebSocketServer } from "ws";
+import { giveBack } from "../src/received-memory.ts";
+import type { Transport } from "../src/transport.ts";
+import { webSocketTransport } from "../src/web-socket-transport.ts";
+
+/** A shared key, so that no certificate has to be kept and renewed for a test. */
+const KEY = Buffer.alloc(32, 7);
+const SHARED_KEY = { ciphers: "PSK-AES256-GCM-SHA384", maxVersion: "TLSv1.2" } as const;
+
+type Scheme = "ws" | "wss";
+
+/** Both transports of a WebSocket over loopback, and the sockets below. */
+async function transports(scheme: Scheme): Promise<{ client: Transport; server: Transport; socket: Duplex }> {
+  const http: Server =
+    scheme === "ws" ? createHttp() : createHttps({ ...SHARED_KEY, pskCallback: () => KEY });
+  const upgrades = new WebSocketServer({ noServer: true, perMessageDeflate: false });
+  const accepted = new Promise<Transport>((resolve) => {
+    http.on("upgrade", (request, socket, head) => {
+      upgrades.handleUpgrade(request, socket, head, (ws) =>
+        resolve(webSocketTransport(ws, socket, "server")),
+      );
+    });
+  });
+  http.listen(0, "127.0.0.1");
+  await once(http, "listening");
+  const { port } = http.address() as { port: number };
+  const options: ClientOptions & Pick<ConnectionOptions, "pskCallback"> = {
+    perMessageDeflate: false,
+    ...SHARED_KEY,
+    pskCallback: () => ({ psk: KEY, identity: "test" }),
+    checkServerIdentity: () => false, // no fault: neither end has a certificate
+  };
+  const ws = new WebSocket(`${scheme}://127.0.0.1:${port}`, options);
+  const upgraded = once(ws, "upgrade");
+  await once(ws, "open");
+  const [response] = (await upgraded) as [{ socket: Duplex }];
+  const client = webSocketTransport(ws, response.socket, "client");
+  const server = await accepted;
+  onTestFinished(() => {
+    client.terminate();
+    server.terminate();
+    http.close();
+  });
+  return { client, server, socket: response.socket };
+}
+
+/** What `transport` is given; never looked at again by whoever gave it. */
+function listen(transport: Transport, onMessage: (message: Uint8Array) => void, onDrain?: () => void): void {
+  transport.handler = {
+    onMessage,
+    onText: () => undefined,
+    onHeard: () => undefined,
+    onDrain: () => onDrain?.(),
+    onClose: () => undefined,
+  };
+}
+
+/** A message that tells its number, and whose every byte follows from it. */
+function messageOf(number: number, length: number): Buffer {
+  const message = Buffer.alloc(Math.max(length, 4), number % 251);
+  message.writeUInt32BE(number);
+  return message;
+}
+
+function isWhole(message: Uint8Array, number: number, length: number): boolean {
+  return Buffer.compare(message, messageOf(number, length)) === 0;
+}
+
+/** Sends them as fast as they are taken, from memory that is used again at once. */
+function sendAll(from: Transport, lengths: readonly number[]): void {
+  let next = 0;
+  const pump = (): void => {
+    from.cork();
+    while (next < lengths.length && from.bufferedBytes < from.highWaterBytes) {
+      const message = messageOf(next, lengths[next]!);
+      from.send(message);
+      message.fill(0xee);
+      next += 1;
+    }
+    from.uncork();
+    if (next < lengths.length && from.bufferedBytes < from.highWaterBytes) setImmediate(pump);
+  };
+  listen(from, () => undefined, pump);
+  pump();
+}
+
+const SIZES = [65_551, 65_551, 7, 65_551, 40_000, 125, 126, 65_551, 16_384, 3000, 65_536, 65_535, 1];
+
+describe.each<[Scheme, "up" | "down"]>([
+  ["ws", "up"],
+  ["ws", "down"],
+  ["wss", "up"],
+  ["wss", "down"],
+])("over %s, %s", (scheme, direction) => {
+  async function ends(): Promise<{ from: Transport; to: Transport }> {
+    const { client, server } = await transports(scheme);
+    return direction === "up" ? { from: client, to: server } : { from: server, to: client };
+  }
+
+  test("no message changes until it is given back, however long that takes", async () => {
+    const { from, to } = await ends();
+    const lengths = Array.from({ length: 1500 }, (_, n) => SIZES[(n * 7) % SIZES.length]!);
+    const held: { message: Uint8Array; number: number }[] = [];
+    let received = 0;
+    let isGood = true;
+    const done = new Promise<void>((resolve) => {
+      listen(to, (message) => {
+        isGood &&= isWhole(message, received, lengths[received]!);
+        held.push({ message, number: received });
+        received += 1;
+        // Now and then some, the youngest or the oldest.
+        while (held.length > (received * 13) % 40) {
+          const each = received % 3 === 0 ? held.pop()! : held.shift()!;
+          isGood &&= isWhole(each.message, each.number, lengths[each.number]!);
+          giveBack(each.message);
+        }
+        if (received === lengths.length) resolve();
+      });
+    });
+    sendAll(from, lengths);
+    await done;
+    for (const { message, number } of held) isGood &&= isWhole(message, number, lengths[number]!);
+    expect(isGood).toBe(true);
+  });
+
+  test("a bulk transfer uses the same few blocks again and again", async () => {
+    const { from, to } = await ends();
+    const lengths = new Array<number>(1600).fill(65_551);
+    const buffers = new Map<ArrayBufferLike, number>();
+    let received = 0;
+    const done = new Promise<void>((resolve) => {
+      listen(to, (message) => {
+        buffers.set(message.buffer, (buffers.get(message.buffer) ?? 0) + 1);
+        received += 1;
+        giveBack(message);
+        if (received === lengths.length) resolve();
+      });
+    });
+    sendAll(from, lengths);
+    await done;
+    // Most messages are not joined from pieces: they stand in blocks.
+    const inBlocks = [...buffers].filter(([{ byteLength }]) => byteLength > 200_000);
+    expect(inBlocks.length).toBeLessThan(20);
+    expect(inBlocks.reduce((sum, [, count]) => sum + count, 0)).toBeGreaterThan(lengths.length / 2);
+  });
+});
