@@ -66,11 +66,11 @@ export class WireWriter {
     const length = this.#used;
     this.#block = undefined;
     this.#used = 0;
-    const isCopied = this.#isPooled && (length <= SMALL_BYTES || !this.#isReusable);
+    const isCopied = length <= SMALL_BYTES || (this.#isPooled && !this.#isReusable);
     const bytes = Buffer.from(block.buffer, block.byteOffset, length);
     this.#waiting.push(isCopied || !this.#isPooled ? undefined : block);
     this.#socket.write(isCopied ? Buffer.from(bytes) : bytes, this.#written);
-    if (isCopied) this.#blocks.give(block);
+    if (isCopied && this.#isPooled) this.#blocks.give(block);
     else if (this.#socket.writableLength === 0) this.#allTaken();
   }
 

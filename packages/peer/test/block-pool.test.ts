@@ -1,3 +1,4 @@
+import { setImmediate as turn } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { describe, expect, test } from "vitest";
@@ -14,6 +15,9 @@ function takeAll(pool: BlockPool): Uint8Array[] {
 function places(found: readonly Uint8Array[], blocks: readonly Uint8Array[]): number[] {
   return found.map(({ buffer }) => blocks.findIndex((block) => block.buffer === buffer)).sort();
 }
+
+setFlagsFromString("--expose-gc");
+const gc = runInNewContext("gc") as () => void;
 
 describe("BlockPool", () => {
   test("gives out as many blocks as it may, of the same size, and no two share memory", () => {
@@ -48,8 +52,6 @@ describe("BlockPool", () => {
   });
 
   test("keeps only some of those that came back, and the others count until the collector has them", async () => {
-    setFlagsFromString("--expose-gc");
-    const gc = runInNewContext("gc") as () => void;
     const pool = new BlockPool(20);
     const kept = takeGiveTake(pool);
     expect(kept.length).toBeGreaterThan(0);
@@ -60,6 +62,16 @@ describe("BlockPool", () => {
         return kept.push(...takeAll(pool));
       })
       .toBe(20);
+  });
+
+  test("a block counts as long as somebody has its memory, by whatever view", async () => {
+    const pool = new BlockPool(4);
+    const memories = takeAll(pool).map(({ buffer }) => buffer);
+    for (let round = 0; round < 5; round += 1) {
+      gc();
+      await turn();
+    }
+    expect([takeAll(pool).length, memories.length]).toEqual([0, 4]);
   });
 });
 

@@ -62,8 +62,8 @@ describe("the keys", () => {
     const count = 5000; // more than random bytes are fetched for at a time
     const keys = Array.from({ length: count }, () => Buffer.from(randomMasking.nextKey()));
     for (const key of keys) expect(key.length).toBe(4);
-    // Two keys are the same by chance once in 300 runs, three pairs never.
-    expect(new Set(keys.map((key) => key.toString("hex"))).size).toBeGreaterThanOrEqual(count - 2);
+    // One is there twice by chance in 300 runs, two of them never.
+    expect(new Set(keys.map((key) => key.toString("hex"))).size).toBeGreaterThanOrEqual(count - 1);
     for (const at of [0, 1, 2, 3]) expect(new Set(keys.map((key) => key[at])).size).toBe(256);
     // None begins with bytes of the one before it.
     for (const shift of [1, 2]) {
