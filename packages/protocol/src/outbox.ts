@@ -218,17 +218,16 @@ export class Outbox {
   #nextOfStreams(now: number): Uint8Array | undefined {
     const payload = Math.max(1, Math.min(this.#maxPayload, Math.floor(this.flight.limit / FRAMES_IN_FLIGHT)));
     this.#scheduler.quantumBytes = payload;
-    const turn = this.#scheduler.next();
-    if (turn === undefined) return undefined;
-    const length = turn.stream.nextPayload(Math.min(turn.allowance, payload));
+    const stream = this.#scheduler.next();
+    if (stream === undefined) return undefined;
+    const length = stream.nextPayload(payload);
     if (this.#replay.cost + replayCost(length + END_BYTES) > this.#options.replayLimitBytes) return undefined;
     // The block that it will stand in may be larger than the frame.
     if (replayCost(this.#maxPayload + END_BYTES) > this.#share.freeForData) return undefined;
-    const frame = turn.stream.takeFrame(length);
-    // The payload alone: with the header counted too, the allowances would cut a read of 64 KiB into three and not two.
-    this.#scheduler.spend(turn.stream, length === 0 ? frame.length : length);
+    const frame = stream.takeFrame(length);
+    this.#scheduler.spend(stream, length === 0 ? frame.length : length);
     this.#number(frame, now);
-    turn.stream.afterFrame();
+    stream.afterFrame();
     return frame;
   }
 

@@ -71,6 +71,18 @@ export class SendQueue {
     return draft;
   }
 
+  /**
+   * Bytes of payload that the next frame should carry, `most` at the most; 0 only when nothing waits, or `most` is 0. Of a draft that
+   * was cut the rest goes alone where large frames may leave: with a part of the next one, that would be cut as well, and so on.
+   */
+  nextPayload(most: number): number {
+    const head = this.#drafts[this.#first];
+    if (head === undefined) return 0;
+    const left = head.end - head.start;
+    const isCut = head.start > DATA_HEADER_BYTES;
+    return isCut && left < most && most >= this.#host.maxPayloadBytes ? left : Math.min(this.#bytes, most);
+  }
+
   /** Takes out a frame with `length` bytes of payload, at most what waits; its header is still to be written. */
   take(length: number): Uint8Array {
     this.#bytes -= length;

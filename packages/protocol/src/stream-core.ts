@@ -249,7 +249,7 @@ export class StreamCore implements Stream {
 
   /** Bytes of payload that the next frame would carry; 0 for END. Only when sendable. */
   nextPayload(most: number): number {
-    return Math.min(this.#queue.bytes, this.#sendWindow.room, most);
+    return this.#queue.nextPayload(Math.min(this.#sendWindow.room, most));
   }
 
   /** The next DATA of exactly `length` bytes, or END when that is 0. */

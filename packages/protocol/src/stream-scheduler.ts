@@ -40,9 +40,10 @@ export class StreamScheduler<T extends Schedulable> {
   }
 
   /**
-   * The stream whose turn it is, and how many bytes it may send; undefined when none can. Call `spend` with what left.
+   * The stream whose turn it is; undefined when none can send. It may send one frame, also one that is larger than what is left of its
+   * turn: that is taken off the next one. Call `spend` with what left.
    */
-  next(): { readonly stream: T; readonly allowance: number } | undefined {
+  next(): T | undefined {
     for (;;) {
       const fromNew = this.#new.length > 0;
       const slot = fromNew ? this.#new[0] : this.#old[this.#oldHead];
@@ -52,7 +53,7 @@ export class StreamScheduler<T extends Schedulable> {
         this.#dropHead(fromNew);
         this.#old.push(slot);
       } else if (slot.stream.isSendable) {
-        return { stream: slot.stream, allowance: slot.deficit };
+        return slot.stream;
       } else {
         this.#dropHead(fromNew);
         if (fromNew) this.#old.push(slot);

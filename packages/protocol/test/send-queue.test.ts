@@ -179,6 +179,22 @@ describe("SendQueue", () => {
     }
   });
 
+  test("the rest of a draft that was cut goes alone where large frames may leave, so that the next is not cut", () => {
+    const { queue, take } = setUp(1000);
+    expect(queue.nextPayload(1000)).toBe(0);
+    queue.push(pattern(2500));
+    expect([0, 1, 700, 1000].map((most) => queue.nextPayload(most))).toEqual([0, 1, 700, 1000]);
+    take(700);
+    // Where only small ones may leave a short frame more would cost more than a copy.
+    expect([299, 300, 301, 999, 1000].map((most) => queue.nextPayload(most))).toEqual([
+      299, 300, 301, 999, 300,
+    ]);
+    take(300);
+    const frame = take(queue.nextPayload(1000));
+    expect([frame.byteOffset, frame.length]).toEqual([0, frame.buffer.byteLength]);
+    expect(queue.nextPayload(1000)).toBe(500);
+  });
+
   test("queues share nothing, also after they were emptied", () => {
     const { queue, take } = setUp();
     const other = setUp();
