@@ -108,7 +108,9 @@ export class DialedSocket extends WebSocket {
     const tcp = socket as Partial<Pick<import("node:net").Socket, "setNoDelay" | "setKeepAlive">>;
     tcp.setNoDelay?.(true);
     tcp.setKeepAlive?.(true, KEEP_ALIVE_MS);
-    this.#events.onOpen(webSocketTransport(this, socket, "client"), this.#plan);
+    // By what the URL says, not by what the socket is: a connector may bring TLS to a proxy that goes on in plain text.
+    const masking = this.#plan.url.protocol === "wss:" ? "zero" : "random";
+    this.#events.onOpen(webSocketTransport(this, socket, masking), this.#plan);
   }
 
   #refused(response: IncomingMessage): void {

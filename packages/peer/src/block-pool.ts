@@ -31,11 +31,12 @@ export class BlockPool {
   }
 }
 
-/** Eight frames of 32 KiB with their headers, which leave together: a block that cuts the last one makes the WebSocket join it. */
+/** Four frames of 64 KiB with their headers, which leave together: a block that cuts the last one makes the WebSocket join it. */
 export const BLOCK_BYTES = 266_240;
-/** A slow reader keeps the block that the kernel is taking its bytes from: at most 16 MiB of them. */
+/** A slow reader keeps the block that the kernel is taking its bytes from: at most 17 MB of them. */
 const MOST_BLOCKS = 64;
 const MOST_FREE = 8;
 
-/** Of all transports. */
-export const blockPool: BlockPool = new BlockPool();
+/** Of all transports. Readers keep theirs for a while, and must leave some to those who write. */
+export const readBlocks: BlockPool = new BlockPool();
+export const writeBlocks: BlockPool = new BlockPool();

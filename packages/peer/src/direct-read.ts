@@ -18,11 +18,23 @@ export type OnRead = (this: Socket, length: number, memory: Uint8Array) => Uint8
  * (lib/net.js and lib/internal/stream_base_commons.js of Node 24). Nothing else in Culvert touches these.
  */
 export class DirectReader {
-  readonly #callback: (this: Socket, length: number, memory: Uint8Array) => void;
+  readonly #callback: (this: Socket, length: number, memory: Uint8Array) => boolean;
 
+  /** @param onRead If it throws, the socket is destroyed, and the error is thrown again outside of the read. */
   constructor(onRead: OnRead) {
     this.#callback = function (this: Socket, length, memory) {
-      next = Reflect.apply(onRead, this, [length, memory]);
+      try {
+        next = Reflect.apply(onRead, this, [length, memory]);
+      } catch (error) {
+        // What stands in the memory may be in use, and a callback that throws is not asked for another one.
+        next = new Uint8Array(memory.length);
+        this.destroy();
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
+      // Of what was pushed into a socket that nobody reads there may be enough; Node stops then, until it is read.
+      return this.readableLength === 0 || this.readableLength < this.readableHighWaterMark;
     };
   }
 

@@ -343,8 +343,11 @@ export class Link {
           this.#readThenJudge(turns - 1);
           return;
         }
-        this.#session.handleDeadline(now);
-        this.#afterInput();
+        // TLS gathers what it reads, and hands it on in an immediate of its own, behind this one.
+        setImmediate(() => {
+          this.#session.handleDeadline(performance.now());
+          this.#afterInput();
+        });
       });
     });
   }

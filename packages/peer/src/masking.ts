@@ -8,13 +8,16 @@ export interface Masking {
 }
 
 /** A new unpredictable key for each message: nobody whose bytes are carried decides what a middlebox sees. */
-export const randomMasking: Masking = { nextKey: nextRandomKey };
+const randomMasking: Masking = { nextKey: nextRandomKey };
 
 /**
  * Inside TLS, where no middlebox sees the bytes, a key of zeros: masking would cost a pass over all of them at each end, and
  * protects nobody (docs/protocol.md, "Masking").
  */
-export const zeroMasking: Masking = { nextKey: () => ZERO_KEY };
+const zeroMasking: Masking = { nextKey: () => ZERO_KEY };
+
+/** Which one: a server masks nothing, a client over `ws:` with random keys, over `wss:` with zeros. */
+export type MaskingKind = keyof typeof MASKINGS;
 
 /** Writes `source`, XORed with `key` over and over, to `target` from `offset` on. */
 export function mask(source: Uint8Array, key: Uint8Array, target: Uint8Array, offset: number): void {
@@ -60,3 +63,9 @@ function nextRandomKey(): Uint8Array {
   randomUsed += 4;
   return random.subarray(randomUsed - 4, randomUsed);
 }
+
+export const MASKINGS: {
+  readonly none: undefined;
+  readonly random: Masking;
+  readonly zero: Masking;
+} = { none: undefined, random: randomMasking, zero: zeroMasking };

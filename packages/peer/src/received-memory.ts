@@ -43,8 +43,9 @@ export class ReceivedMemory {
   message(message: Uint8Array, isOurs: boolean): Uint8Array {
     this.#last = message;
     if (!isOurs) this.#isShared = true;
-    if (!isOurs || message.buffer.byteLength < LARGE_BYTES) return message;
-    if (message.length < SMALL_BYTES) return new Uint8Array(message);
+    if (message.buffer.byteLength < LARGE_BYTES) return message;
+    // Where somebody else reads along, nobody's giving back may let go of what the reader holds.
+    if (!isOurs || message.length < SMALL_BYTES) return new Uint8Array(message);
     const isMessage = isFreeable(message);
     // The other hold is that of the WebSocket, which is not through with the chunk.
     hold(message.buffer, isMessage ? 0 : 1, isMessage);
@@ -69,8 +70,9 @@ export class ReceivedMemory {
       for (const earlier of this.#unfinished) letGo(earlier);
       this.#unfinished = NONE;
     }
-    if (isShared) blocks.delete(buffer);
-    else if (blocks.has(buffer) || isFreeable(chunk)) this.#readThrough(chunk, last);
+    // Whoever else listens may keep it, for ever: it is the collector's.
+    if (isShared) blocks.set(buffer, { holds: Number.POSITIVE_INFINITY, home: undefined, isMessage: false });
+    else if (blocks.get(buffer)?.home !== undefined || isFreeable(chunk)) this.#readThrough(chunk, last);
   }
 
   #readThrough(chunk: Uint8Array, last: Uint8Array | undefined): void {
@@ -88,6 +90,9 @@ export class ReceivedMemory {
     if (block.home !== undefined) block.holds += 1;
     if (this.#unfinished === NONE) this.#unfinished = [];
     this.#unfinished.push(buffer);
+    // No message has that many pieces. Nothing but pongs comes, or what stands behind a Close, and what is held stays held: it
+    // is the collector's, as soon as ws is done with it.
+    if (this.#unfinished.length > MOST_UNFINISHED) this.#unfinished = NONE;
   }
 }
 
@@ -118,6 +123,8 @@ function letGo(buffer: ArrayBufferLike): void {
   else block.home.give(new Uint8Array(buffer));
 }
 
+/** The largest message is 128 KiB, and what is noted is 16 KiB long at the least. */
+const MOST_UNFINISHED = 16;
 /** Of all transports that are between two messages. */
 const NONE: ArrayBuffer[] = [];
 

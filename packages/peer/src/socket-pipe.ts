@@ -83,10 +83,11 @@ export class SocketPipe implements StreamHandler {
       return undefined;
     }
     pipe.#readData(chunk);
-    const isMore = length === memory.length && !pipe.#stream!.isCrowded;
-    const next = isMore ? LONG_READ : SHORT_READ;
+    pipe.#readLong(length === memory.length && !pipe.#stream!.isCrowded);
+    const next = pipe.#readsLong ? LONG_READ : SHORT_READ;
     return next === memory ? undefined : next;
   });
+  static #longReaders = 0;
 
   readonly #socket: PipedSocket;
   readonly #options: SocketPipeOptions;
@@ -105,6 +106,7 @@ export class SocketPipe implements StreamHandler {
 
   // socket to stream
   #bytesIn = 0;
+  #readsLong = false;
   #hasReadEnd = false;
 
   // stream to socket
@@ -175,6 +177,13 @@ export class SocketPipe implements StreamHandler {
     if (this.#stream!.write(chunk)) return;
     this.#socket.pause();
     resetWatch.watch(this.#socket, SocketPipe.#listeners.error);
+  }
+
+  /** The next read may be long, if it helps. Few may: who stops reading in the middle has as much in memory. */
+  #readLong(isOfUse: boolean): void {
+    if (this.#readsLong === isOfUse || (isOfUse && SocketPipe.#longReaders === MOST_LONG_READERS)) return;
+    this.#readsLong = isOfUse;
+    SocketPipe.#longReaders += isOfUse ? 1 : -1;
   }
 
   onWritable(): void {
@@ -302,6 +311,7 @@ export class SocketPipe implements StreamHandler {
   }
 
   #forgetSocket(): void {
+    this.#readLong(false);
     clearTimeout(this.#idleTimer);
     resetWatch.unwatch(this.#socket);
     this.#socket.off("data", SocketPipe.#listeners.data);
@@ -362,5 +372,6 @@ const EMPTY = new Uint8Array(0);
  */
 const LONG_READ = new Uint8Array(262_144);
 const SHORT_READ = LONG_READ.subarray(0, 65_536);
+const MOST_LONG_READERS = 16;
 const HALF_CLOSED_TIMEOUT_MS = 300_000;
 const MOST_LOOKS = 8;

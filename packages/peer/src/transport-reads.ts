@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
-import { type BlockPool, blockPool } from "./block-pool.ts";
+import { type BlockPool, readBlocks } from "./block-pool.ts";
 import { DirectReader } from "./direct-read.ts";
 import { doneReading, type ReceivedMemory } from "./received-memory.ts";
 import { LARGE_BYTES } from "./spent-buffers.ts";
@@ -35,13 +35,15 @@ export class TransportReads {
   #to = 0;
   #shortReads = 0;
 
-  constructor(socket: Socket, received: ReceivedMemory, blocks: BlockPool = blockPool) {
+  constructor(socket: Socket, received: ReceivedMemory, blocks: BlockPool = readBlocks) {
     this.#socket = socket;
     this.#isTls = socket instanceof TLSSocket;
     this.#received = received;
     this.#blocks = blocks;
     if (!TransportReads.#reader.start(socket, SHARED)) return;
     Object.assign(socket, { [READS]: this });
+    // Before ws hears of it: what was gathered came before the end.
+    socket.prependListener("end", () => this.#handOnLast());
     socket.once("close", () => this.#leaveBlock());
   }
 
@@ -76,14 +78,24 @@ export class TransportReads {
 
   #handOn = (): void => {
     const socket = this.#socket;
-    // An end that came right behind a record is told before the immediate runs: of a transport that broke off nothing is missed.
-    if (this.#block === undefined || this.#from === this.#to || socket.readableEnded || socket.destroyed)
-      return;
-    const chunk = this.#block.subarray(this.#from, this.#to);
-    this.#from = this.#to;
+    const chunk = this.#takeGathered();
+    if (chunk === undefined || socket.destroyed) return;
     const isPassedOn = socket.readableFlowing === true && socket.readableLength === 0;
     socket.push(isPassedOn ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length) : copyOf(chunk));
   };
+
+  /** The stream of the socket takes nothing any more. */
+  #handOnLast(): void {
+    const chunk = this.#takeGathered();
+    if (chunk !== undefined) this.#socket.emit("data", copyOf(chunk));
+  }
+
+  #takeGathered(): Uint8Array | undefined {
+    if (this.#block === undefined || this.#from === this.#to) return undefined;
+    const chunk = this.#block.subarray(this.#from, this.#to);
+    this.#from = this.#to;
+    return chunk;
+  }
 
   #enterBlock(): Uint8Array | undefined {
     this.#block = this.#blocks.take();
@@ -100,8 +112,8 @@ export class TransportReads {
   }
 }
 
+/** In memory of its own: in a pool of Node's it would pin what stands beside it. */
 function copyOf(chunk: Uint8Array): Buffer {
-  if (chunk.length < LARGE_BYTES) return Buffer.from(chunk);
   const copy = Buffer.allocUnsafeSlow(chunk.length);
   copy.set(chunk);
   return copy;
@@ -112,4 +124,4 @@ const SHARED = new Uint8Array(65_536);
 /** The most that TLS gives at a time (RFC 8446 section 5.1); from what on there is likely more. */
 const TLS_RECORD_BYTES = 16_384;
 const LONG_RECORD_BYTES = 8192;
-const MOST_SHORT_READS = 8;
+const MOST_SHORT_READS = 4;

@@ -1,7 +1,6 @@
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { TLSSocket } from "node:tls";
-import { randomMasking, zeroMasking } from "./masking.ts";
+import { MASKINGS, type MaskingKind } from "./masking.ts";
 import { ReceivedMemory } from "./received-memory.ts";
 import type { Transport, TransportHandler } from "./transport.ts";
 import { TransportReads } from "./transport-reads.ts";
@@ -43,9 +42,9 @@ const MOST_KEPT_MESSAGES = 1024;
 export function webSocketTransport(
   webSocket: WebSocketLike,
   socket: Duplex,
-  end: "client" | "server",
+  masking: MaskingKind,
 ): Transport {
-  return new WebSocketTransport(webSocket, socket, end);
+  return new WebSocketTransport(webSocket, socket, masking);
 }
 
 type Kept = { readonly message: Uint8Array } | { readonly text: true };
@@ -63,17 +62,13 @@ class WebSocketTransport implements Transport {
   #closed: { readonly code: number; readonly reason: string } | undefined;
   #told = false;
 
-  constructor(webSocket: WebSocketLike, socket: Duplex, end: "client" | "server") {
+  constructor(webSocket: WebSocketLike, socket: Duplex, masking: MaskingKind) {
     this.#webSocket = webSocket;
     this.#socket = socket;
     const isKernels = socket instanceof Socket;
     this.#received = isKernels ? new ReceivedMemory() : undefined;
     if (isKernels && this.#received !== undefined) new TransportReads(socket, this.#received);
-    const masking = socket instanceof TLSSocket ? zeroMasking : randomMasking;
-    this.#wire = new WireWriter(socket, {
-      masking: end === "client" ? masking : undefined,
-      isReusable: isKernels,
-    });
+    this.#wire = new WireWriter(socket, { masking: MASKINGS[masking], isReusable: isKernels });
     this.#unfinished = new UnfinishedMessage(() => {
       this.#closed ??= { code: 1006, reason: "a message did not become whole" };
       webSocket.terminate();
@@ -138,6 +133,7 @@ class WebSocketTransport implements Transport {
   }
 
   close(code: number, reason: string): void {
+    this.#wire.flush(); // behind a Close nothing is read
     this.#webSocket.close(code, reason);
   }
 

@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
-import { BLOCK_BYTES, type BlockPool, blockPool } from "./block-pool.ts";
+import { BLOCK_BYTES, type BlockPool, writeBlocks } from "./block-pool.ts";
 import { type Masking, mask } from "./masking.ts";
+import { free, isFreeable } from "./spent-buffers.ts";
 import { MOST_HEADER_BYTES, writeMessageHeader } from "./web-socket-header.ts";
 
 export interface WireWriterOptions {
@@ -24,14 +25,14 @@ export class WireWriter {
   #block: Uint8Array | undefined;
   #isPooled = false;
   #used = 0;
-  /** Of blocks that wait for the kernel, in the order of their writes; undefined for a write that is not in a block. */
+  /** What writes that wait for the kernel stand in, in their order; undefined: in nothing that is worth to be kept. */
   #waiting: (Uint8Array | undefined)[] = [];
 
   constructor(socket: Duplex, options: WireWriterOptions) {
     this.#socket = socket;
     this.#masking = options.masking;
     this.#isReusable = options.isReusable;
-    this.#blocks = options.blocks ?? blockPool;
+    this.#blocks = options.blocks ?? writeBlocks;
   }
 
   /** Bytes that `flush` will write. */
@@ -52,11 +53,11 @@ export class WireWriter {
     this.#used = at + frame.length;
   }
 
-  /** Of the pool, if it has one and it is long enough; otherwise one that is written and then left to the collector. */
+  /** Of the pool, if it has one and it is long enough; otherwise one for a single message, which is freed when it was written. */
   #newBlock(least: number): Uint8Array {
     const block = least <= BLOCK_BYTES ? this.#blocks.take() : undefined;
     this.#isPooled = block !== undefined;
-    return block ?? new Uint8Array(Math.max(SMALL_BYTES, least));
+    return block ?? Buffer.allocUnsafeSlow(least);
   }
 
   /** Gives what was appended to the socket. */
@@ -66,26 +67,44 @@ export class WireWriter {
     const length = this.#used;
     this.#block = undefined;
     this.#used = 0;
-    const isCopied = length <= SMALL_BYTES || (this.#isPooled && !this.#isReusable);
+    const isCopied = this.#isPooled && this.#isBetterCopied(length);
     const bytes = Buffer.from(block.buffer, block.byteOffset, length);
-    this.#waiting.push(isCopied || !this.#isPooled ? undefined : block);
-    this.#socket.write(isCopied ? Buffer.from(bytes) : bytes, this.#written);
-    if (isCopied && this.#isPooled) this.#blocks.give(block);
+    const written = isCopied ? copyOf(bytes) : bytes;
+    this.#waiting.push(this.#isReusable ? (isCopied ? written : block) : undefined);
+    this.#socket.write(written, this.#written);
+    if (isCopied) this.#blocks.give(block);
     else if (this.#socket.writableLength === 0) this.#allTaken();
+  }
+
+  /** A block that will wait should be full of what waits in it. */
+  #isBetterCopied(length: number): boolean {
+    if (!this.#isReusable || length <= SMALL_BYTES) return true;
+    return this.#socket.writableLength > 0 && length * 2 < BLOCK_BYTES;
   }
 
   /** Called in order, and late for a write that was taken at once. */
   #written = (): void => {
-    const block = this.#waiting.shift();
-    if (block !== undefined) this.#blocks.give(block);
+    const memory = this.#waiting.shift();
+    if (memory !== undefined) this.#letGo(memory);
   };
 
   #allTaken(): void {
-    for (const [at, block] of this.#waiting.entries()) {
-      if (block !== undefined) this.#blocks.give(block);
+    for (const [at, memory] of this.#waiting.entries()) {
       this.#waiting[at] = undefined;
+      if (memory !== undefined) this.#letGo(memory);
     }
   }
+
+  #letGo(memory: Uint8Array): void {
+    if (memory.length === BLOCK_BYTES) this.#blocks.give(memory);
+    else if (isFreeable(memory)) free(memory.buffer as ArrayBuffer);
+  }
+}
+
+function copyOf(bytes: Uint8Array): Uint8Array {
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  copy.set(bytes);
+  return copy;
 }
 
 /** Not worth to keep a block waiting for. */

@@ -1,6 +1,6 @@
 import * as fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { mask, randomMasking, zeroMasking } from "../src/masking.ts";
+import { MASKINGS, mask } from "../src/masking.ts";
 
 describe("mask", () => {
   test("whatever the key, the length and the place: XORs, as RFC 6455 section 5.3 says, and nothing else", () => {
@@ -51,7 +51,7 @@ describe("the keys", () => {
     for (const length of [0, 5, 48, 3000]) {
       const message = Uint8Array.from({ length }, (_, at) => (at * 31) & 255);
       const target = new Uint8Array(length);
-      const key = zeroMasking.nextKey();
+      const key = MASKINGS.zero.nextKey();
       expect([...key]).toEqual([0, 0, 0, 0]);
       mask(message, key, target, 0);
       expect(target).toEqual(message);
@@ -60,7 +60,7 @@ describe("the keys", () => {
 
   test("at random are four bytes that tell nothing about the next ones", () => {
     const count = 5000; // more than random bytes are fetched for at a time
-    const keys = Array.from({ length: count }, () => Buffer.from(randomMasking.nextKey()));
+    const keys = Array.from({ length: count }, () => Buffer.from(MASKINGS.random.nextKey()));
     for (const key of keys) expect(key.length).toBe(4);
     // One is there twice by chance in 300 runs, two of them never.
     expect(new Set(keys.map((key) => key.toString("hex"))).size).toBeGreaterThanOrEqual(count - 1);

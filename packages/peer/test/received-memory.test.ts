@@ -43,7 +43,7 @@ async function messagesOf(wire: Duplex, onData?: (chunk: Buffer) => void): Promi
     server.handleUpgrade(request, wire, Buffer.alloc(0), resolve);
   });
   if (onData !== undefined) wire.on("data", onData);
-  const transport = webSocketTransport(webSocket, wire, "server");
+  const transport = webSocketTransport(webSocket, wire, "none");
   const messages: Uint8Array[] = [];
   transport.handler = {
     onMessage: (message) => messages.push(message),

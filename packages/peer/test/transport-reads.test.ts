@@ -15,16 +15,23 @@ const SHARED_KEY = { ciphers: "PSK-AES256-GCM-SHA384", maxVersion: "TLSv1.2" } a
 
 type Scheme = "ws" | "wss";
 
+interface Ends {
+  readonly client: Transport;
+  readonly server: Transport;
+  readonly clientSocket: Duplex;
+  readonly serverSocket: Duplex;
+}
+
 /** Both transports of a WebSocket over loopback, and the sockets below. */
-async function transports(scheme: Scheme): Promise<{ client: Transport; server: Transport; socket: Duplex }> {
+async function transports(scheme: Scheme): Promise<Ends> {
   const http: Server =
     scheme === "ws" ? createHttp() : createHttps({ ...SHARED_KEY, pskCallback: () => KEY });
   const upgrades = new WebSocketServer({ noServer: true, perMessageDeflate: false });
-  const accepted = new Promise<Transport>((resolve) => {
+  const accepted = new Promise<[Transport, Duplex]>((resolve) => {
     http.on("upgrade", (request, socket, head) => {
-      upgrades.handleUpgrade(request, socket, head, (ws) =>
-        resolve(webSocketTransport(ws, socket, "server")),
-      );
+      upgrades.handleUpgrade(request, socket, head, (ws) => {
+        resolve([webSocketTransport(ws, socket, "none"), socket]);
+      });
     });
   });
   http.listen(0, "127.0.0.1");
@@ -40,14 +47,14 @@ async function transports(scheme: Scheme): Promise<{ client: Transport; server: 
   const upgraded = once(ws, "upgrade");
   await once(ws, "open");
   const [response] = (await upgraded) as [{ socket: Duplex }];
-  const client = webSocketTransport(ws, response.socket, "client");
-  const server = await accepted;
+  const client = webSocketTransport(ws, response.socket, scheme === "ws" ? "random" : "zero");
+  const [server, serverSocket] = await accepted;
   onTestFinished(() => {
     client.terminate();
     server.terminate();
     http.close();
   });
-  return { client, server, socket: response.socket };
+  return { client, server, clientSocket: response.socket, serverSocket };
 }
 
 /** What `transport` is given; never looked at again by whoever gave it. */
@@ -148,5 +155,87 @@ describe.each<[Scheme, "up" | "down"]>([
     const inBlocks = [...buffers].filter(([{ byteLength }]) => byteLength > 200_000);
     expect(inBlocks.length).toBeLessThan(20);
     expect(inBlocks.reduce((sum, [, count]) => sum + count, 0)).toBeGreaterThan(lengths.length / 2);
+  });
+});
+
+/** What `server` is given, and how it is closed. */
+function story(server: Transport): { lengths: number[]; closed: Promise<string> } {
+  const lengths: number[] = [];
+  const closed = new Promise<string>((resolve) => {
+    listen(server, (message) => lengths.push(message.length));
+    Object.assign(server.handler!, {
+      onClose: (code: number, reason: string) => resolve(`${code} ${reason}`),
+    });
+  });
+  return { lengths, closed };
+}
+
+describe.each<Scheme>(["ws", "wss"])("over %s", (scheme) => {
+  test("what came right before the end of the connection is heard before it", async () => {
+    const { client, server, clientSocket, serverSocket } = await transports(scheme);
+    const { lengths, closed } = story(server);
+    listen(client, () => undefined);
+    // Long enough that the server reads into a block.
+    for (let n = 1; n <= 5; n += 1) {
+      client.send(messageOf(n, 70_000));
+      await expect.poll(() => lengths.length).toBe(n);
+    }
+    serverSocket.pause();
+    client.cork();
+    client.send(messageOf(6, 9000));
+    client.send(messageOf(7, 8));
+    client.close(1000, "bye");
+    client.uncork();
+    clientSocket.end();
+    await once(clientSocket, "finish");
+    serverSocket.resume();
+    expect(await closed).toBe("1000 bye");
+    expect(lengths.slice(5)).toEqual([9000, 8]);
+  });
+
+  test("somebody else who listens for a while may keep what it heard, and harms nothing", async () => {
+    const { client, server, serverSocket } = await transports(scheme);
+    const lengths = new Array<number>(600).fill(12_000);
+    const heard: [chunk: Uint8Array, copy: Buffer][] = [];
+    const spy = (chunk: Uint8Array) => void heard.push([chunk, Buffer.from(chunk)]);
+    let received = 0;
+    let isGood = true;
+    const done = new Promise<void>((resolve) => {
+      listen(server, (message) => {
+        isGood &&= isWhole(message, received, 12_000);
+        giveBack(message);
+        received += 1;
+        if (received % 100 === 50) serverSocket.on("data", spy);
+        if (received % 100 === 90) serverSocket.off("data", spy);
+        if (received === lengths.length) resolve();
+      });
+    });
+    sendAll(client, lengths);
+    await done;
+    expect(isGood).toBe(true);
+    expect(heard.length).toBeGreaterThan(0);
+    expect(heard.every(([chunk, copy]) => Buffer.compare(chunk, copy) === 0)).toBe(true);
+  });
+
+  test("a socket that its owner pauses is not read without bound", async () => {
+    const { client, server, serverSocket } = await transports(scheme);
+    const lengths = new Array<number>(800).fill(65_551);
+    let received = 0;
+    listen(server, (message) => {
+      giveBack(message);
+      received += 1;
+    });
+    sendAll(client, lengths);
+    await expect.poll(() => received).toBeGreaterThan(100);
+    serverSocket.pause();
+    let turns = 0;
+    // As many turns of the loop as would read all of it.
+    while (turns < 3000) {
+      turns += 1;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    expect(serverSocket.readableLength).toBeLessThan(1_000_000);
+    serverSocket.resume();
+    await expect.poll(() => received, { timeout: 10_000 }).toBe(lengths.length);
   });
 });

@@ -22,7 +22,7 @@ class FakeWebSocket extends EventEmitter implements WebSocketLike {
 function opened() {
   const webSocket = new FakeWebSocket();
   const socket = new PassThrough();
-  const transport = webSocketTransport(webSocket, socket, "server");
+  const transport = webSocketTransport(webSocket, socket, "none");
   const onClose = vi.fn();
   const [onMessage, onText, onHeard, onDrain] = [vi.fn(), vi.fn(), vi.fn(), vi.fn()];
   transport.handler = { onMessage, onText, onHeard, onDrain, onClose };

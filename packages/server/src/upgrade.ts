@@ -48,7 +48,7 @@ export class Upgrade {
   ): void {
     tuneSocket(socket);
     this.#server.handleUpgrade(request, socket, head, (ws) =>
-      onTransport(webSocketTransport(ws, socket, "server")),
+      onTransport(webSocketTransport(ws, socket, "none")),
     );
   }
 }

@@ -100,7 +100,7 @@ export class ScriptedServer {
     http.on("upgrade", (request, socket, head) => {
       upgrades.handleUpgrade(request, socket, head, (ws) => {
         ws.on("error", () => undefined);
-        this.#greet(webSocketTransport(ws, socket, "server"), request.headers);
+        this.#greet(webSocketTransport(ws, socket, "none"), request.headers);
       });
     });
     http.listen(this.port, "127.0.0.1");

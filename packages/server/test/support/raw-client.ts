@@ -57,7 +57,7 @@ export class RawClient {
 
   private constructor(ws: WebSocket, socket: Duplex) {
     this.ws = ws;
-    this.transport = webSocketTransport(ws, socket, "client");
+    this.transport = webSocketTransport(ws, socket, "random");
     this.closed = new Promise((resolve) => {
       ws.on("close", (code, reason) => resolve({ code, reason: reason.toString() }));
     });
