@@ -73,7 +73,16 @@ export class WireWriter {
     this.#waiting.push(this.#isReusable ? (isCopied ? written : block) : undefined);
     this.#socket.write(written, this.#written);
     if (isCopied) this.#blocks.give(block);
-    else if (this.#socket.writableLength === 0) this.#allTaken();
+    else this.settle();
+  }
+
+  /** Whether the kernel has everything is seen at once, before it is told: then nothing waits, and the blocks are free. */
+  settle(): void {
+    if (this.#socket.writableLength > 0) return;
+    for (const [at, memory] of this.#waiting.entries()) {
+      this.#waiting[at] = undefined;
+      if (memory !== undefined) this.#letGo(memory);
+    }
   }
 
   /** A block that will wait should be full of what waits in it. */
@@ -87,13 +96,6 @@ export class WireWriter {
     const memory = this.#waiting.shift();
     if (memory !== undefined) this.#letGo(memory);
   };
-
-  #allTaken(): void {
-    for (const [at, memory] of this.#waiting.entries()) {
-      this.#waiting[at] = undefined;
-      if (memory !== undefined) this.#letGo(memory);
-    }
-  }
 
   #letGo(memory: Uint8Array): void {
     if (memory.length === BLOCK_BYTES) this.#blocks.give(memory);
