@@ -1,5 +1,7 @@
-import { connect } from "node:net";
+import { once } from "node:events";
+import { type AddressInfo, connect } from "node:net";
 import { Duplex } from "node:stream";
+import { connect as connectTls, createServer as createTlsServer } from "node:tls";
 import type { Transport } from "@culvert/peer";
 import { describe, expect, it, onTestFinished } from "vitest";
 import type { DialEnd, DialPlan } from "../src/dial.ts";
@@ -263,6 +265,37 @@ describe("a connector", () => {
     expect(cause.code).toBe("connect_failed");
     expect(first?.[0]).toBe(0x16); // a TLS handshake record (RFC 8446 section 5.1)
     expect(first?.toString("latin1")).toContain("name.invalid");
+  });
+
+  it("that brings TLS to a proxy of a ws: URL has messages masked all the same: behind the proxy they are in the clear", async () => {
+    const url = await webSocketServer((socket) => socket.on("message", () => socket.close(1000)));
+    const psk = Buffer.alloc(32, 7); // a shared key, so that no certificate has to be kept and renewed for a test
+    const shared = { ciphers: "PSK-AES256-GCM-SHA384", maxVersion: "TLSv1.2" } as const;
+    const seen: Buffer[] = [];
+    const proxy = createTlsServer({ ...shared, pskCallback: () => psk }, (near) => {
+      const far = connect(Number(url.port), "127.0.0.1");
+      near.on("data", (chunk: Buffer) => seen.push(chunk));
+      near.on("error", () => far.destroy());
+      far.on("error", () => near.destroy());
+      near.pipe(far).pipe(near);
+    }).listen(0, "127.0.0.1");
+    onTestFinished(() => void proxy.close());
+    await once(proxy, "listening");
+    const { port } = proxy.address() as AddressInfo;
+    const plan = planOf(new URL("ws://not.there.invalid/"), {
+      connector: () =>
+        connectTls({
+          port,
+          host: "127.0.0.1",
+          ...shared,
+          pskCallback: () => ({ psk, identity: "test" }),
+          checkServerIdentity: () => undefined,
+        }),
+    });
+    const { opened } = await dialAll([plan], (transport) => transport.send(Buffer.from("of a visitor")));
+    expect(opened).toHaveLength(1);
+    expect(Buffer.concat(seen).length).toBeGreaterThan(200);
+    expect(Buffer.concat(seen).includes("of a visitor")).toBe(false);
   });
 
   it("that throws, rejects, or gives a connection that breaks is a failed dial", async () => {

@@ -2,11 +2,16 @@ import { randomBytes } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import { Socket } from "node:net";
 import { type Duplex, duplexPair } from "node:stream";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { type WebSocket, WebSocketServer } from "ws";
-import { giveBack } from "../src/received-memory.ts";
+import { giveBack, ReceivedMemory } from "../src/received-memory.ts";
 import { webSocketTransport } from "../src/web-socket-transport.ts";
+
+setFlagsFromString("--expose-gc");
+const gc = runInNewContext("gc") as () => void;
 
 /** A socket whose every read the test decides, below a real ws. */
 class Wire extends Socket {
@@ -269,5 +274,25 @@ describe("received memory", () => {
     for (const frame of written) frame.fill(0xee);
     expect(Buffer.compare(messages[0]!, payloadOf(40_000, 1))).toBe(0);
     expect(Buffer.compare(messages[1]!, payloadOf(40_000, 2))).toBe(0);
+  });
+
+  test("what comes without a message, as pongs do without end, is not held", async () => {
+    const received = new ReceivedMemory();
+    let collected = 0;
+    const registry = new FinalizationRegistry(() => {
+      collected += 1;
+    });
+    for (let n = 0; n < 200; n += 1) {
+      const chunk = Buffer.allocUnsafeSlow(32_768);
+      registry.register(chunk.buffer, undefined);
+      received.chunk(chunk, true);
+    }
+    await expect
+      .poll(() => {
+        gc();
+        return collected;
+      })
+      .toBeGreaterThan(150);
+    expect(received.message(Uint8Array.of(1), true)).toEqual(Uint8Array.of(1));
   });
 });
