@@ -126,6 +126,21 @@ describe("bytes", () => {
     expect(Buffer.concat(stream.written).toString()).toBe("bye");
   });
 
+  test("reads are long in a bulk transfer, and short while the session has much that waits; also of the fortieth socket", async () => {
+    for (let n = 0; n < 40; n += 1) {
+      const { app, stream, pipe, done } = await recorded();
+      stream.isCrowded = n % 2 === 1;
+      pipe.start(stream);
+      app.write(pattern(2_000_000));
+      await until(stream, "write", () => stream.writtenBytes === 2_000_000);
+      const longest = Math.max(...stream.written.map(({ length }) => length));
+      if (stream.isCrowded) expect(longest).toBeLessThanOrEqual(65_536);
+      else expect(longest).toBeGreaterThan(65_536);
+      pipe.onReset("cancelled", false);
+      await done;
+    }
+  });
+
   test("a reader who stalls holds the sender back, and all arrives when it reads on", async () => {
     const windowBytes = 100_000;
     const { left, right, rightStream, leftSocket, done } = await carried({ windowBytes });

@@ -141,9 +141,11 @@ describe.each<[Scheme, "up" | "down"]>([
     const lengths = new Array<number>(1600).fill(65_551);
     const buffers = new Map<ArrayBufferLike, number>();
     let received = 0;
+    let isGood = true;
     const done = new Promise<void>((resolve) => {
       listen(to, (message) => {
         buffers.set(message.buffer, (buffers.get(message.buffer) ?? 0) + 1);
+        isGood &&= isWhole(message, received, 65_551);
         received += 1;
         giveBack(message);
         if (received === lengths.length) resolve();
@@ -151,6 +153,7 @@ describe.each<[Scheme, "up" | "down"]>([
     });
     sendAll(from, lengths);
     await done;
+    expect(isGood).toBe(true);
     // Most messages are not joined from pieces: they stand in blocks.
     const inBlocks = [...buffers].filter(([{ byteLength }]) => byteLength > 200_000);
     expect(inBlocks.length).toBeLessThan(20);
@@ -191,6 +194,17 @@ describe.each<Scheme>(["ws", "wss"])("over %s", (scheme) => {
     serverSocket.resume();
     expect(await closed).toBe("1000 bye");
     expect(lengths.slice(5)).toEqual([9000, 8]);
+  });
+
+  test("what a turn sends counts as buffered until the turn is over", async () => {
+    const { client, server } = await transports(scheme);
+    const { lengths } = story(server);
+    client.cork();
+    for (let n = 0; n < 9; n += 1) client.send(messageOf(n, 50_000));
+    expect(client.bufferedBytes).toBeGreaterThan(9 * 50_000);
+    client.uncork();
+    await expect.poll(() => lengths.length).toBe(9);
+    expect(client.bufferedBytes).toBe(0);
   });
 
   test("somebody else who listens for a while may keep what it heard, and harms nothing", async () => {
