@@ -13,7 +13,7 @@ const DEFAULT_MAX_STREAMS = 4_096;
 const DEFAULT_MAX_SESSIONS = 1_000;
 
 /** As the command's own first line has them, for programs of this folder that do its work. */
-const NODE_FLAGS = ["--max-semi-space-size=1", "--initial-old-space-size=16"];
+const NODE_FLAGS = ["--max-semi-space-size=1", "--initial-old-space-size=16", "--optimize-for-size"];
 
 const BOTH_MODES = ["connect", "listen"] as const;
 

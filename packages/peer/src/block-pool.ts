@@ -35,7 +35,7 @@ export class BlockPool {
 export const BLOCK_BYTES = 266_240;
 /** A slow reader keeps the block that the kernel is taking its bytes from: at most 17 MB of them. */
 const MOST_BLOCKS = 64;
-const MOST_FREE = 8;
+const MOST_FREE = 4;
 
 /** Of all transports. Readers keep theirs for a while, and must leave some to those who write. */
 export const readBlocks: BlockPool = new BlockPool();

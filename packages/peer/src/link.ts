@@ -462,7 +462,7 @@ const LONG_TURN_MS = 100;
 /** A loop whose turns are all that long must judge in the end. */
 const MOST_TURNS = 3;
 /** About what is in flight on a fast path. */
-const MOST_FREE_FRAMES = 32;
+const MOST_FREE_FRAMES = 16;
 
 /** A transport that was given up: late messages and its close are nobody's business. */
 const DEAF = { onMessage: ignore, onText: ignore, onHeard: ignore, onDrain: ignore, onClose: ignore };
