@@ -1,6 +1,6 @@
 /**
- * Large blocks of memory that transports read into, used again and again. What a block holds is handed on as views, so it comes back
- * when the last of them was given back; those that never are, are the collector's.
+ * Large blocks of memory that transports read into and write from, used again and again. What was read into one is handed on as
+ * views, so it comes back when the last of them was given back; those that never are, are the collector's.
  */
 export class BlockPool {
   readonly #most: number;

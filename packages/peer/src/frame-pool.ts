@@ -73,7 +73,7 @@ export class FramePool {
     const isInUse = this.#wasSlabUsed;
     if (!isInUse && this.#smallFrames === 0) this.#slab = undefined;
     this.#wasSlabUsed = false;
-    // Left to the collector, not freed by hand: a peer may acknowledge what it was not sent, and the kernel reads it then.
+    // Left to the collector: it is seldom, and nobody waits for the memory.
     this.#free.splice(0, this.#unneeded);
     this.#unneeded = this.#free.length;
     if (this.#free.length > 0 || isInUse) this.#lookLater();

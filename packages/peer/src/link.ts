@@ -338,8 +338,7 @@ export class Link {
     setImmediate(() => {
       const began = performance.now();
       setImmediate(() => {
-        const now = performance.now();
-        if (now - began > LONG_TURN_MS && turns > 1) {
+        if (performance.now() - began > LONG_TURN_MS && turns > 1) {
           this.#readThenJudge(turns - 1);
           return;
         }

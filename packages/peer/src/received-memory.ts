@@ -1,5 +1,5 @@
 import type { BlockPool } from "./block-pool.ts";
-import { free, isFreeable, LARGE_BYTES } from "./spent-buffers.ts";
+import { free, isFreeable, LARGE_BYTES } from "./own-memory.ts";
 
 /** Memory that messages stand in, and when it is free again. */
 interface Block {
@@ -46,16 +46,14 @@ export class ReceivedMemory {
     if (message.buffer.byteLength < LARGE_BYTES) return message;
     // Where somebody else reads along, nobody's giving back may let go of what the reader holds.
     if (!isOurs || message.length < SMALL_BYTES) return new Uint8Array(message);
-    const isMessage = isFreeable(message);
-    // The other hold is that of the WebSocket, which is not through with the chunk.
-    hold(message.buffer, isMessage ? 0 : 1, isMessage);
+    hold(message.buffer, isFreeable(message));
     return message;
   }
 
   /** The WebSocket goes on to use `view`, of what is being read: the buffer that it stands in is the collector's. */
   keep(view: Uint8Array): void {
     if (view.buffer.byteLength < LARGE_BYTES) return;
-    hold(view.buffer, 1, false);
+    hold(view.buffer, false);
   }
 
   /** `chunk` was read, and what could be parsed of it was delivered. */
@@ -107,10 +105,11 @@ export function doneReading(memory: Uint8Array): void {
   letGo(memory.buffer);
 }
 
-function hold(buffer: ArrayBufferLike, others: number, isMessage: boolean): void {
+function hold(buffer: ArrayBufferLike, isMessage: boolean): void {
   const block = blocks.get(buffer);
-  if (block === undefined) blocks.set(buffer, { holds: 1 + others, home: undefined, isMessage });
-  else block.holds += 1;
+  if (block !== undefined) block.holds += 1;
+  // Of a chunk the WebSocket has a hold as well: it is not through with it.
+  else blocks.set(buffer, { holds: isMessage ? 1 : 2, home: undefined, isMessage });
 }
 
 function letGo(buffer: ArrayBufferLike): void {

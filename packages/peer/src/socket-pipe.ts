@@ -5,9 +5,9 @@ import { DirectReader } from "./direct-read.ts";
 import type { LingerRoom } from "./linger-room.ts";
 import { LingeringClose } from "./lingering-close.ts";
 import type { LogFields, Logger } from "./logger.ts";
+import { free, isFreeable } from "./own-memory.ts";
 import { giveBack } from "./received-memory.ts";
 import { resetWatch } from "./reset-watch.ts";
-import { free, isFreeable } from "./spent-buffers.ts";
 import { WriteBuffer } from "./write-buffer.ts";
 
 /** What became of a carried connection. */

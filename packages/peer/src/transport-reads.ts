@@ -2,8 +2,8 @@ import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { type BlockPool, readBlocks } from "./block-pool.ts";
 import { DirectReader } from "./direct-read.ts";
+import { copyOf, LARGE_BYTES } from "./own-memory.ts";
 import { doneReading, type ReceivedMemory } from "./received-memory.ts";
-import { LARGE_BYTES } from "./spent-buffers.ts";
 
 const READS = Symbol("reads");
 
@@ -110,13 +110,6 @@ export class TransportReads {
     this.#block = undefined;
     if (block !== undefined) doneReading(block);
   }
-}
-
-/** In memory of its own: in a pool of Node's it would pin what stands beside it. */
-function copyOf(chunk: Uint8Array): Buffer {
-  const copy = Buffer.allocUnsafeSlow(chunk.length);
-  copy.set(chunk);
-  return copy;
 }
 
 /** What all transports read into in turn. */

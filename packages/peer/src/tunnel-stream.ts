@@ -84,9 +84,8 @@ export class TunnelStream extends Duplex implements StreamHandler {
   onData(chunk: Uint8Array): void {
     if (this.destroyed) return;
     this.#timer?.refresh();
-    const own = ownCopy(chunk);
-    if (this.#wantsData && this.#buffer.bytes === 0) contain(() => this.#handOver(own));
-    else this.#buffer.push(own);
+    if (this.#wantsData && this.#buffer.bytes === 0) contain(() => this.#handOver(asOwn(chunk)));
+    else if (!this.#buffer.push(chunk)) giveBack(chunk);
   }
 
   onEnd(): void {
@@ -234,7 +233,7 @@ type WriteCallback = (error?: Error | null) => void;
 function ignore(): void {}
 
 /** The reader may keep it for long: it must not keep a larger block alive, which the transport would like to use again. */
-function ownCopy(chunk: Uint8Array): Uint8Array {
+function asOwn(chunk: Uint8Array): Uint8Array {
   if (chunk.length * 2 >= chunk.buffer.byteLength) return chunk;
   const copy = new Uint8Array(chunk);
   giveBack(chunk);

@@ -66,8 +66,10 @@ class WebSocketTransport implements Transport {
     this.#webSocket = webSocket;
     this.#socket = socket;
     const isKernels = socket instanceof Socket;
-    this.#received = isKernels ? new ReceivedMemory() : undefined;
-    if (isKernels && this.#received !== undefined) new TransportReads(socket, this.#received);
+    if (isKernels) {
+      this.#received = new ReceivedMemory();
+      new TransportReads(socket, this.#received);
+    }
     this.#wire = new WireWriter(socket, { masking: MASKINGS[masking], isReusable: isKernels });
     this.#unfinished = new UnfinishedMessage(() => {
       this.#closed ??= { code: 1006, reason: "a message did not become whole" };

@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import { BLOCK_BYTES, type BlockPool, writeBlocks } from "./block-pool.ts";
 import { type Masking, mask } from "./masking.ts";
-import { free, isFreeable } from "./spent-buffers.ts";
+import { copyOf, free, isFreeable } from "./own-memory.ts";
 import { MOST_HEADER_BYTES, writeMessageHeader } from "./web-socket-header.ts";
 
 export interface WireWriterOptions {
@@ -23,7 +23,6 @@ export class WireWriter {
   readonly #isReusable: boolean;
   readonly #blocks: BlockPool;
   #block: Uint8Array | undefined;
-  #isPooled = false;
   #used = 0;
   /** What writes that wait for the kernel stand in, in their order; undefined: in nothing that is worth to be kept. */
   #waiting: (Uint8Array | undefined)[] = [];
@@ -56,7 +55,6 @@ export class WireWriter {
   /** Of the pool, if it has one and it is long enough; otherwise one for a single message, which is freed when it was written. */
   #newBlock(least: number): Uint8Array {
     const block = least <= BLOCK_BYTES ? this.#blocks.take() : undefined;
-    this.#isPooled = block !== undefined;
     return block ?? Buffer.allocUnsafeSlow(least);
   }
 
@@ -67,7 +65,7 @@ export class WireWriter {
     const length = this.#used;
     this.#block = undefined;
     this.#used = 0;
-    const isCopied = this.#isPooled && this.#isBetterCopied(length);
+    const isCopied = isPooled(block) && this.#isBetterCopied(length);
     const bytes = Buffer.from(block.buffer, block.byteOffset, length);
     const written = isCopied ? copyOf(bytes) : bytes;
     this.#waiting.push(this.#isReusable ? (isCopied ? written : block) : undefined);
@@ -98,15 +96,14 @@ export class WireWriter {
   };
 
   #letGo(memory: Uint8Array): void {
-    if (memory.length === BLOCK_BYTES) this.#blocks.give(memory);
+    if (isPooled(memory)) this.#blocks.give(memory);
     else if (isFreeable(memory)) free(memory.buffer as ArrayBuffer);
   }
 }
 
-function copyOf(bytes: Uint8Array): Uint8Array {
-  const copy = Buffer.allocUnsafeSlow(bytes.length);
-  copy.set(bytes);
-  return copy;
+/** Is it a block of the pool, and not memory of another size for one message? */
+function isPooled(memory: Uint8Array): boolean {
+  return memory.length === BLOCK_BYTES;
 }
 
 /** Not worth to keep a block waiting for. */

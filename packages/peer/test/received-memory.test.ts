@@ -1,14 +1,13 @@
 import { randomBytes } from "node:crypto";
-import type { IncomingMessage } from "node:http";
 import { Socket } from "node:net";
 import { type Duplex, duplexPair } from "node:stream";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { type WebSocket, WebSocketServer } from "ws";
 import { giveBack, ReceivedMemory } from "../src/received-memory.ts";
 import { webSocketTransport } from "../src/web-socket-transport.ts";
+import { acceptedWebSocket } from "./support/accepted-web-socket.ts";
 
 setFlagsFromString("--expose-gc");
 const gc = runInNewContext("gc") as () => void;
@@ -36,17 +35,7 @@ async function open(onData?: (chunk: Buffer) => void): Promise<Open> {
 }
 
 async function messagesOf(wire: Duplex, onData?: (chunk: Buffer) => void): Promise<Uint8Array[]> {
-  const headers = {
-    connection: "Upgrade",
-    upgrade: "websocket",
-    "sec-websocket-version": "13",
-    "sec-websocket-key": randomBytes(16).toString("base64"),
-  };
-  const request = { method: "GET", url: "/", headers } as unknown as IncomingMessage;
-  const server = new WebSocketServer({ noServer: true, perMessageDeflate: false });
-  const webSocket = await new Promise<WebSocket>((resolve) => {
-    server.handleUpgrade(request, wire, Buffer.alloc(0), resolve);
-  });
+  const webSocket = await acceptedWebSocket(wire);
   if (onData !== undefined) wire.on("data", onData);
   const transport = webSocketTransport(webSocket, wire, "none");
   const messages: Uint8Array[] = [];

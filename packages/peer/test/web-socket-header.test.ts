@@ -1,9 +1,7 @@
-import { randomBytes } from "node:crypto";
-import type { IncomingMessage } from "node:http";
 import { duplexPair } from "node:stream";
 import { describe, expect, test } from "vitest";
-import { type WebSocket, WebSocketServer } from "ws";
 import { MOST_HEADER_BYTES, writeMessageHeader } from "../src/web-socket-header.ts";
+import { acceptedWebSocket } from "./support/accepted-web-socket.ts";
 
 /** RFC 6455 section 5.2, of a final binary message that is not masked. */
 const HEADERS: [length: number, header: string][] = [
@@ -52,17 +50,7 @@ describe("writeMessageHeader", () => {
 
   test("ws reads the messages behind these headers", async () => {
     const [near, far] = duplexPair();
-    const headers = {
-      connection: "Upgrade",
-      upgrade: "websocket",
-      "sec-websocket-version": "13",
-      "sec-websocket-key": randomBytes(16).toString("base64"),
-    };
-    const request = { method: "GET", url: "/", headers } as unknown as IncomingMessage;
-    const server = new WebSocketServer({ noServer: true, perMessageDeflate: false });
-    const webSocket = await new Promise<WebSocket>((resolve) => {
-      server.handleUpgrade(request, near, Buffer.alloc(0), resolve);
-    });
+    const webSocket = await acceptedWebSocket(near);
     const messages: Buffer[] = [];
     webSocket.on("message", (message, isBinary) => {
       expect(isBinary).toBe(true);

@@ -12,7 +12,7 @@ export function replayCost(length: number): number {
 }
 
 /** The memory that keeping `frame` retains: of the whole buffer that it stands in, which may be a pooled block. */
-export function frameCost(frame: Uint8Array): number {
+function frameCost(frame: Uint8Array): number {
   // Small frames stand alone or share a slab, and asking one for its buffer makes the engine move it out of the heap.
   const retained = frame.length < POOLED_FROM_BYTES ? frame.length : frame.buffer.byteLength;
   return retained + FRAME_OVERHEAD_BYTES;
