@@ -37,6 +37,18 @@ Bind is 127.0.0.1 when left out; * is every IPv4 address, [::] every address.
 IPv6 addresses stand in brackets: -L [::1]:8080:[2001:db8::1]:80. Listen port 0
 takes a free one, and the ready line says which.`;
 
+/** Of the commands that do one thing and end. */
+export const TASK_EXAMPLES = {
+  cert: `
+Examples:
+  culvert cert ca certs
+  culvert cert server certs --host host2.example --host 10.0.0.1
+  culvert cert client certs --name laptop
+
+What each made, and the flags that take it, is printed. In a year:
+  culvert cert server certs --host host2.example --host 10.0.0.1 --renew`,
+} as const;
+
 /** What both commands have in common. */
 export function reference(): string {
   return `

@@ -1,6 +1,7 @@
 import type { ClientOptions } from "@culvert/client";
 import type { ServerOptions } from "@culvert/server";
 import { Command, CommanderError, Option } from "commander";
+import { defineCertCommand } from "./cert-command.ts";
 import { type ClientFlagValues, clientOptionsOf, defineClientCommand } from "./client-command.ts";
 import {
   type CommonFlagValues,
@@ -10,9 +11,10 @@ import {
 } from "./common-flags.ts";
 import { checkEnvironment, type Environment } from "./environment.ts";
 import { EXIT } from "./exit-codes.ts";
-import { CLIENT_EXAMPLES, PROGRAM_EXAMPLES, reference, SERVER_EXAMPLES } from "./help-text.ts";
+import { CLIENT_EXAMPLES, PROGRAM_EXAMPLES, reference, SERVER_EXAMPLES, TASK_EXAMPLES } from "./help-text.ts";
 import { nearest } from "./nearest.ts";
 import { defineServerCommand, type ServerFlagValues, serverOptionsOf } from "./server-command.ts";
+import type { Task } from "./task.ts";
 import { shown, UsageError } from "./usage-error.ts";
 import { VERSION } from "./version.ts";
 
@@ -25,6 +27,8 @@ export type Plan =
       readonly to: "stdout" | "stderr";
       readonly exitCode: number;
     }
+  /** Do this one thing and end. */
+  | { readonly kind: "task"; readonly task: Task }
   | { readonly kind: "server"; readonly options: ServerOptions; readonly output: OutputSettings }
   | { readonly kind: "client"; readonly options: ClientOptions; readonly output: OutputSettings };
 
@@ -53,6 +57,14 @@ export function parseCommandLine(argv: readonly string[], env: Environment, colu
     };
   });
   for (const command of program.commands) define(command);
+  for (const [name, defineCommands] of Object.entries(TASK_COMMANDS)) {
+    const group = program.command(name).usage("<command> [flags]").helpCommand(false);
+    defineCommands(group, (task) => {
+      plan = { kind: "task", task };
+    });
+    for (const command of [group, ...group.commands]) command.helpOption("-h, --help", "show this help");
+    group.addHelpText("after", TASK_EXAMPLES[name as keyof typeof TASK_COMMANDS]);
+  }
   try {
     if (argv.length === 0) program.help({ error: true });
     program.parse(argv, { from: "user" });
@@ -63,6 +75,11 @@ export function parseCommandLine(argv: readonly string[], env: Environment, colu
   }
   return plan!;
 }
+
+/** The commands beside `server` and `client`; each has commands of its own. */
+const TASK_COMMANDS = {
+  cert: defineCertCommand,
+} as const;
 
 function makeProgram(columns: number, written: { stdout: string; stderr: string }): Command {
   const width = Math.max(MIN_COLUMNS, Math.min(columns, MAX_COLUMNS));
@@ -126,17 +143,17 @@ function afterCommander(
 
 /** Commander's complaints in our form: one sentence that says how to mend it, and shows no value of a flag. */
 function sentenceOf(error: CommanderError, program: Command, argv: readonly string[]): string {
-  const command = program.commands.find((one) => one.name() === argv[0]) ?? program;
-  const path = command === program ? "culvert" : `culvert ${command.name()}`;
+  const command = commandOf(program, argv);
+  const path = pathOf(command);
   const quoted = /'([^']*)'/.exec(error.message)?.[1] ?? "";
   switch (error.code) {
     case "commander.unknownOption":
       return unknownFlag(quoted.replace(/=.*$/s, ""), command, path);
     case "commander.unknownCommand": {
-      const names = program.commands.map((one) => one.name());
+      const names = command.commands.map((one) => one.name());
       const meant = nearest(quoted, names);
       const mend = meant === undefined ? `write one of ${names.join(", ")}` : `did you mean ${meant}`;
-      return `culvert ${shown(quoted)} is not a command: ${mend}${meant === undefined ? "." : "?"}`;
+      return `${path} ${shown(quoted)} is not a command: ${mend}${meant === undefined ? "." : "?"}`;
     }
     case "commander.optionMissingArgument": {
       const option = command.options.find(({ flags }) => flags === quoted);
@@ -144,10 +161,29 @@ function sentenceOf(error: CommanderError, program: Command, argv: readonly stri
       return `${name} needs a value: write it behind the flag, as in ${name} ${/<.*>/.exec(quoted)?.[0] ?? ""}.`;
     }
     case "commander.excessArguments":
-      return `${path} takes no arguments, only flags: see ${path} --help.`;
+      return command.registeredArguments.length === 0
+        ? `${path} takes no arguments, only flags: see ${path} --help.`
+        : `${path} has an argument too many: write ${path} ${command.usage()}.`;
+    case "commander.missingArgument":
+      return `${path} needs an argument: write ${path} ${command.usage()}.`;
     default:
       return `${error.message.replace(/^error: /, "").replace(/\s+/g, " ")}: see ${path} --help.`;
   }
+}
+
+/** The command that `argv` is about, as far as it can be told. */
+function commandOf(program: Command, argv: readonly string[]): Command {
+  let command = program;
+  for (const word of argv) {
+    const next = command.commands.find((one) => one.name() === word);
+    if (next === undefined) break;
+    command = next;
+  }
+  return command;
+}
+
+function pathOf(command: Command): string {
+  return command.parent === null ? command.name() : `${pathOf(command.parent)} ${command.name()}`;
 }
 
 function unknownFlag(flag: string, command: Command, path: string): string {

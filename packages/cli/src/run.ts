@@ -1,4 +1,4 @@
-import type { Writable } from "node:stream";
+import { Readable, type Writable } from "node:stream";
 import type { Logger } from "@culvert/peer";
 import { runClient } from "./client-command.ts";
 import type { CommandContext } from "./command-context.ts";
@@ -12,9 +12,10 @@ import { Outlet, type Sink, streamSink } from "./outlet.ts";
 import { type Plan, parseCommandLine } from "./program.ts";
 import { ReadyLines } from "./ready-lines.ts";
 import { RotatingFile } from "./rotating-file.ts";
-import { safeText } from "./safe-fields.ts";
+import { safeText, withEscapes } from "./safe-fields.ts";
 import { runServer } from "./server-command.ts";
 import { type SignalHost, Signals } from "./signals.ts";
+import type { TaskIo } from "./task.ts";
 import { shown, UsageError } from "./usage-error.ts";
 import { VERSION } from "./version.ts";
 
@@ -24,7 +25,11 @@ const MAX_SENTENCE_BYTES = 8192;
 /** A stream of the process, or a stand-in for one. */
 export type OutputStream = Writable & { readonly isTTY?: boolean; readonly columns?: number };
 
+export type InputStream = Readable & { readonly isTTY?: boolean };
+
 export interface Streams {
+  /** Read only where a command is told to. Default: empty. */
+  readonly stdin?: InputStream;
   readonly stdout: OutputStream;
   readonly stderr: OutputStream;
 }
@@ -46,14 +51,16 @@ export async function run(
   const err = streamSink(streams.stderr);
   const say = (sentence: string): void =>
     err.write(`culvert: ${safeText(sentence, MAX_SENTENCE_BYTES)}\n`, ignore);
-  let plan: Plan;
+  let plan: RunningPlan;
   let log: Logger;
   try {
-    plan = parseCommandLine(argv, env, streams.stdout.columns);
-    if (plan.kind === "text") {
-      (plan.to === "stdout" ? out : err).write(plan.text, ignore);
-      return plan.exitCode;
+    const parsed = parseCommandLine(argv, env, streams.stdout.columns);
+    if (parsed.kind === "text") {
+      (parsed.to === "stdout" ? out : err).write(parsed.text, ignore);
+      return parsed.exitCode;
     }
+    if (parsed.kind === "task") return await parsed.task(taskIo(streams, out, err));
+    plan = parsed;
     log = openLog(plan, env, streams.stderr, err);
   } catch (error) {
     say(failureSentence(error));
@@ -86,8 +93,21 @@ export async function run(
   }
 }
 
+/** What a command that goes on until it is stopped is to do. */
+type RunningPlan = Extract<Plan, { kind: "server" | "client" }>;
+
+function taskIo(streams: Streams, out: Sink, err: Sink): TaskIo {
+  return {
+    out: (line) => out.write(`${withEscapes(line)}\n`, ignore),
+    note: (line) => err.write(`${withEscapes(line)}\n`, ignore),
+    get stdin() {
+      return streams.stdin ?? Readable.from([]);
+    },
+  };
+}
+
 /** Resolves when the command is done or forced to end. @throws why it failed. */
-async function carryOut(plan: Exclude<Plan, { kind: "text" }>, context: CommandContext): Promise<number> {
+async function carryOut(plan: RunningPlan, context: CommandContext): Promise<number> {
   const work = plan.kind === "server" ? runServer(plan.options, context) : runClient(plan.options, context);
   const { forced, crashed } = context.signals;
   return await Promise.race([
@@ -101,7 +121,7 @@ async function carryOut(plan: Exclude<Plan, { kind: "text" }>, context: CommandC
 }
 
 function openLog(
-  { options, output }: Exclude<Plan, { kind: "text" }>,
+  { options, output }: RunningPlan,
   env: Environment,
   stderr: OutputStream,
   err: Sink,
@@ -116,7 +136,7 @@ function openLog(
 }
 
 /** What was given to us in confidence: the token, and headers that carry credentials by their name. */
-function secretsOf(options: Exclude<Plan, { kind: "text" }>["options"]): string[] {
+function secretsOf(options: RunningPlan["options"]): string[] {
   const headers = "headers" in options && typeof options.headers === "object" ? options.headers : {};
   const confidential = Object.entries(headers).filter(([name]) => /auth|cookie|token|secret|key/i.test(name));
   return [options.token ?? "", ...confidential.map(([, value]) => value)];

@@ -1,8 +1,10 @@
+import { EventEmitter } from "node:events";
 import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Writable } from "node:stream";
+import { Readable, Writable } from "node:stream";
 import { onTestFinished } from "vitest";
+import { run } from "../src/run.ts";
 import { UsageError } from "../src/usage-error.ts";
 
 /** A directory of its own for a test; gone afterwards. */
@@ -55,4 +57,22 @@ export class Recorder extends Writable {
     }
     return this.text;
   }
+}
+
+/** What a command that does one thing and ends leaves behind. */
+export interface Outcome {
+  readonly exitCode: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs such a command in this process. */
+export async function outcomeOf(
+  argv: readonly string[],
+  given: { readonly stdin?: string; readonly env?: Readonly<Record<string, string>> } = {},
+): Promise<Outcome> {
+  const [stdout, stderr] = [new Recorder(), new Recorder()];
+  const stdin = Readable.from([Buffer.from(given.stdin ?? "")]);
+  const exitCode = await run(argv, given.env ?? {}, { stdin, stdout, stderr }, new EventEmitter());
+  return { exitCode, stdout: stdout.text, stderr: stderr.text };
 }
