@@ -12,6 +12,7 @@ function authenticators(token: string | undefined, noAuth = false): Authenticato
     users: undefined,
     authenticate: undefined,
     noAuth,
+    publicNames: [],
     handshakeTimeoutMs: 1000,
     logger: silentLogger,
   });
