@@ -15,6 +15,7 @@ export {
   type ListeningTunnelStats,
 } from "./listening-tunnel.ts";
 export { type LogFields, type Logger, type LogMethod, silentLogger } from "./logger.ts";
+export { type LoginKey, newLoginKey, readLoginKey, verifyLogin } from "./login-key.ts";
 export { LookupShare, setThreadPoolSize } from "./lookup-share.ts";
 export { makeProof, newInstanceId, newSecret, verifyProof } from "./proof.ts";
 export { SleepWatch } from "./sleep-watch.ts";
