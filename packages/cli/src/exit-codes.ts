@@ -4,6 +4,7 @@ import { UsageError } from "./usage-error.ts";
 /** How the command ends. The numbers are those of sysexits.h, so that they collide with no shell's and no signal's. */
 export const EXIT = {
   ok: 0,
+  denied: 1,
   usage: 2,
   unavailable: 69,
   internal: 70,
@@ -16,7 +17,8 @@ export const EXIT = {
 
 /** The table for --help and docs/cli.md. */
 export const EXIT_TABLE: readonly (readonly [code: number | string, meaning: string])[] = Object.freeze([
-  [EXIT.ok, "stopped as asked, by SIGINT or SIGTERM"],
+  [EXIT.ok, "stopped as asked, by SIGINT or SIGTERM; or done"],
+  [EXIT.denied, "culvert policy check: denied"],
   [EXIT.usage, "a flag, address, token or combination is wrong; nothing started"],
   [EXIT.unavailable, "an address cannot be listened on, or no server was reached"],
   [EXIT.internal, "an internal error; --log-level debug shows the stack"],

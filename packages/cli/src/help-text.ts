@@ -39,6 +39,20 @@ takes a free one, and the ready line says which.`;
 
 /** Of the commands that do one thing and end. */
 export const TASK_EXAMPLES = {
+  token: `
+Examples:
+  culvert token new --file alice.token
+  culvert token hash alice.token
+
+The line goes into the users file, see docs/policy.md; the client is started with
+  culvert client wss://host2.example --token-file alice.token -L 8080:srv:80`,
+  key: `
+Examples:
+  culvert key new alice.key
+  culvert key show alice.key
+
+The line goes into the users file, see docs/policy.md; the client is started with
+  culvert client wss://host2.example --login-key alice.key -L 8080:srv:80`,
   cert: `
 Examples:
   culvert cert ca certs
@@ -47,6 +61,11 @@ Examples:
 
 What each made, and the flags that take it, is printed. In a year:
   culvert cert server certs --host host2.example --host 10.0.0.1 --renew`,
+  policy: `
+Examples:
+  culvert policy check --users users.yaml
+  culvert policy check --users users.yaml --as alice connect db.internal:5432
+  culvert policy check --allow-listen 8000-8999 listen 0.0.0.0:8080`,
 } as const;
 
 /** What both commands have in common. */

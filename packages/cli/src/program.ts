@@ -12,9 +12,12 @@ import {
 import { checkEnvironment, type Environment } from "./environment.ts";
 import { EXIT } from "./exit-codes.ts";
 import { CLIENT_EXAMPLES, PROGRAM_EXAMPLES, reference, SERVER_EXAMPLES, TASK_EXAMPLES } from "./help-text.ts";
+import { defineKeyCommand } from "./key-command.ts";
 import { nearest } from "./nearest.ts";
+import { definePolicyCommand } from "./policy-command.ts";
 import { defineServerCommand, type ServerFlagValues, serverOptionsOf } from "./server-command.ts";
 import type { Task } from "./task.ts";
+import { defineTokenCommand } from "./token-command.ts";
 import { shown, UsageError } from "./usage-error.ts";
 import { VERSION } from "./version.ts";
 
@@ -78,7 +81,10 @@ export function parseCommandLine(argv: readonly string[], env: Environment, colu
 
 /** The commands beside `server` and `client`; each has commands of its own. */
 const TASK_COMMANDS = {
+  token: defineTokenCommand,
+  key: defineKeyCommand,
   cert: defineCertCommand,
+  policy: definePolicyCommand,
 } as const;
 
 function makeProgram(columns: number, written: { stdout: string; stderr: string }): Command {

@@ -100,6 +100,7 @@ function taskIo(streams: Streams, out: Sink, err: Sink): TaskIo {
   return {
     out: (line) => out.write(`${withEscapes(line)}\n`, ignore),
     note: (line) => err.write(`${withEscapes(line)}\n`, ignore),
+    ask: (prompt) => err.write(prompt, ignore),
     get stdin() {
       return streams.stdin ?? Readable.from([]);
     },

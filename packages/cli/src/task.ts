@@ -6,6 +6,8 @@ export interface TaskIo {
   readonly out: (line: string) => void;
   /** What goes beside it, for people only. */
   readonly note: (line: string) => void;
+  /** Writes a prompt, without the end of a line. */
+  readonly ask: (prompt: string) => void;
   readonly stdin: Readable & { readonly isTTY?: boolean };
 }
 

@@ -259,7 +259,7 @@ describe("a wrong command line is refused in one sentence that names the flag an
   it.each<[string[], string]>([
     // commands and flags that are not there
     [["serve"], "culvert serve is not a command: did you mean server?"],
-    [["tunnel"], "culvert tunnel is not a command: write one of server, client, cert."],
+    [["tunnel"], "culvert tunnel is not a command: write one of server, client, token, key, cert, policy."],
     [["-x"], "there is no flag -x: see culvert --help."],
     [["server", "--tokn-file", "f"], "there is no flag --tokn-file: did you mean --token-file?"],
     [["server", "--log"], "there is no flag --log: did you mean --log-level?"],
