@@ -45,7 +45,7 @@ describe("culvert policy check", () => {
     const [other, why] = await check(...ALICE, "listen", "0.0.0.0:443");
     expect([other, why]).toEqual([
       1,
-      expect.stringMatching(/^denied: listen tcp:\/\/0\.0\.0\.0:443\n {2}\S.*denied: /) as string,
+      "denied: listen tcp://0.0.0.0:443\n  denied: no rule allows to listen on 0.0.0.0:443\n",
     ]);
     expect((await check(...ALICE, "connect", "127.1:80"))[0]).toBe(2);
   });
