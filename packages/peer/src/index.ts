@@ -4,6 +4,7 @@ export {
   DialingSide,
   type DialingSideOptions,
   type DialingStats,
+  type DialWatch,
 } from "./dialing-side.ts";
 export { FairRoom, type RoomShare } from "./fair-room.ts";
 export { Link, type LinkOptions, type LinkStats, type TunnelHandler, type TunnelRequest } from "./link.ts";
@@ -13,6 +14,7 @@ export {
   ListeningTunnel,
   type ListeningTunnelOptions,
   type ListeningTunnelStats,
+  type VisitorWatch,
 } from "./listening-tunnel.ts";
 export { type LogFields, type Logger, type LogMethod, silentLogger } from "./logger.ts";
 export { LookupShare, setThreadPoolSize } from "./lookup-share.ts";
