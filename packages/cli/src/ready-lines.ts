@@ -1,5 +1,5 @@
 import type { Outlet } from "./outlet.ts";
-import { safeText, withEscapes } from "./safe-fields.ts";
+import { safeText, withEscapes } from "@culvert/peer";
 
 /**
  * Something that became ready. Told on stdout as one line each, for people and for scripts: the lines are part of the

@@ -12,7 +12,7 @@ import { Outlet, type Sink, streamSink } from "./outlet.ts";
 import { type Plan, parseCommandLine } from "./program.ts";
 import { ReadyLines } from "./ready-lines.ts";
 import { RotatingFile } from "./rotating-file.ts";
-import { safeText } from "./safe-fields.ts";
+import { safeText } from "@culvert/peer";
 import { runServer } from "./server-command.ts";
 import { type SignalHost, Signals } from "./signals.ts";
 import { shown, UsageError } from "./usage-error.ts";

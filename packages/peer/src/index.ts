@@ -19,6 +19,7 @@ export {
 export { type LogFields, type Logger, type LogMethod, silentLogger } from "./logger.ts";
 export { LookupShare, setThreadPoolSize } from "./lookup-share.ts";
 export { makeProof, newInstanceId, newSecret, verifyProof } from "./proof.ts";
+export { cutToBytes, safeText, withEscapes } from "./safe-text.ts";
 export { SleepWatch } from "./sleep-watch.ts";
 export { type PipeResult, SocketPipe, type SocketPipeOptions } from "./socket-pipe.ts";
 export type { Transport, TransportHandler } from "./transport.ts";
