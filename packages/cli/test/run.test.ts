@@ -96,7 +96,7 @@ describe("run", () => {
     const [exitCode, stdout, stderr] = await outputOf(["server", "--host", "0.0.0.0"]);
     expect([exitCode, stdout]).toEqual([2, ""]);
     expect(stderr).toMatch(
-      /^culvert: --host 0\.0\.0\.0 can be reached from other machines, so a token is needed: .*\.\n$/,
+      /^culvert: --host 0\.0\.0\.0 can be reached from other machines, so clients must be authenticated: .*\.\n$/,
     );
   });
 

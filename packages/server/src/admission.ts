@@ -21,6 +21,7 @@ import {
   type Welcome,
 } from "@culvert/protocol";
 import { Handshake } from "./handshake.ts";
+import type { Identity } from "./identity.ts";
 import type { ServerEvent } from "./server-events.ts";
 import type { ResolvedServerOptions } from "./server-options.ts";
 import { ServerSession } from "./server-session.ts";
@@ -29,7 +30,8 @@ import { within } from "./within.ts";
 /** An authenticated transport that has not said HELLO yet. */
 export interface Arrival {
   readonly transport: Transport;
-  readonly owner: string;
+  /** Who sent it. */
+  readonly identity: Identity;
   readonly remoteAddress: string | undefined;
   /** It is a session's transport now. */
   readonly onAdmitted: () => void;
@@ -105,7 +107,7 @@ export class Admission {
   }
 
   #decide(arrival: Arrival, handshake: Handshake, hello: Hello): void {
-    const decision = this.#book.decide(hello, arrival.owner, performance.now());
+    const decision = this.#book.decide(hello, arrival.identity.name, performance.now());
     switch (decision.kind) {
       case "reject":
         handshake.refuse(decision.code);
@@ -152,7 +154,7 @@ export class Admission {
     hello: Hello,
     { displaces, cause }: Extract<AdmissionDecision<ServerSession>, { kind: "create" }>,
   ): Promise<void> {
-    const key = JSON.stringify([arrival.owner, hello.name]);
+    const key = JSON.stringify([arrival.identity.name, hello.name]);
     const earlier = this.#candidates.get(key);
     // Before anybody is ended for it. Who takes over a name takes over its place and memory, too.
     const isFull = earlier === undefined && displaces === undefined ? this.#isFull() : undefined;
@@ -198,12 +200,13 @@ export class Admission {
     candidate.memory = undefined;
     const id = `${this.#instance}.${randomBytes(12).toString("hex")}`;
     const secret = newSecret();
-    const identity = { id, owner: arrival.owner, name: hello.name };
     const { session: options, logger } = this.#options;
     const link = new Link({ role: "server", session: options, peerLimits: hello.limits, memory, logger });
     try {
       const session = new ServerSession({
-        identity,
+        id,
+        name: hello.name,
+        who: arrival.identity,
         agent: hello.agent,
         link,
         memory,
@@ -220,7 +223,8 @@ export class Admission {
       });
       link.onProven = () => this.#book.markProven(id);
       handshake.welcome(this.#welcome(id, 0, secret));
-      this.#book.add({ ...identity, instance: hello.instance, secret, link: session }, hello.attempt);
+      const { owner, name } = session.identity;
+      this.#book.add({ id, owner, name, instance: hello.instance, secret, link: session }, hello.attempt);
       this.#attach(arrival, session, 0);
     } catch (error) {
       link.fail(new CulvertError("internal_error", undefined, { cause: error })); // nobody else would ever end it
@@ -267,7 +271,7 @@ export class Admission {
   }
 
   #attach(arrival: Arrival, session: ServerSession, peerReceived: number): void {
-    session.remoteAddress = arrival.remoteAddress;
+    session.arrived(arrival.identity, arrival.remoteAddress);
     session.link.attach(arrival.transport, peerReceived);
     arrival.onAdmitted();
   }

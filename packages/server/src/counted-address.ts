@@ -1,5 +1,5 @@
 import { canonicalIpv6, ipv6Groups } from "@culvert/protocol";
-import { isLoopbackHost } from "./token.ts";
+import { isLoopbackHost } from "./arrival-path.ts";
 
 /**
  * As which address somebody counts where one address may have a share only. An IPv6 one counts by its /64, which is what

@@ -2,9 +2,10 @@ import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node
 import type { Duplex } from "node:stream";
 import type { Logger } from "@culvert/peer";
 import type { Arrival } from "./admission.ts";
-import { type Gate, NOT_FOUND, pathOf } from "./gate.ts";
+import { type Gate, type GateVerdict, NOT_FOUND } from "./gate.ts";
 import { type HttpAnswer, sendAnswer, writeAnswer } from "./http-answer.ts";
 import type { Mount } from "./mount-table.ts";
+import { pathOf } from "./request-path.ts";
 import type { ServerEvent } from "./server-events.ts";
 import { Upgrade } from "./upgrade.ts";
 import { type RoomLimits, WaitingRoom } from "./waiting-room.ts";
@@ -29,9 +30,9 @@ const HANDSHAKES: RoomLimits = { most: 1000, mostPerAddress: 500 };
 /** Where connections come in: takes the requests of HTTP servers, and knows every connection that is ours. */
 export class Door implements Mount {
   readonly #options: DoorOptions;
-  readonly #upgrade = new Upgrade((socket, answer) => this.#refuse(socket, answer, "debug"));
+  readonly #upgrade = new Upgrade((socket, answer) => this.#refuse(socket, answer, { level: "debug" }));
   readonly #strangers: WaitingRoom;
-  /** Of its own, so that strangers cannot drop who has shown the token, however many they are. */
+  /** Of its own, so that strangers cannot drop who has been authenticated, however many they are. */
   readonly #handshakes = new WaitingRoom(HANDSHAKES);
   /** All connections of our own HTTP server, and what was upgraded on those of others. */
   readonly #sockets = new Set<Duplex>();
@@ -86,8 +87,18 @@ export class Door implements Mount {
   onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
     this.#track(socket);
     const verdict = this.#options.gate.judge(request, socket);
+    // At once where possible. While it takes time the connection stays a stranger, and may be dropped as one; nobody reads
+    // it, so that what comes behind the request waits in it.
+    if (verdict instanceof Promise) {
+      void verdict.then((late) => {
+        if (!socket.destroyed) this.#answerUpgrade(late, request, socket, head);
+      });
+    } else this.#answerUpgrade(verdict, request, socket, head);
+  }
+
+  #answerUpgrade(verdict: GateVerdict, request: IncomingMessage, socket: Duplex, head: Buffer): void {
     if (verdict.kind === "refuse") {
-      this.#refuse(socket, verdict.answer);
+      this.#refuse(socket, verdict.answer, { why: verdict.why });
       return;
     }
     this.#strangers.leave(socket);
@@ -96,7 +107,7 @@ export class Door implements Mount {
     this.#upgrade.accept(request, socket, head, (transport) => {
       this.#options.admit({
         transport,
-        owner: verdict.owner,
+        identity: verdict.identity,
         remoteAddress,
         onAdmitted: () => {
           this.#transports += 1;
@@ -129,10 +140,14 @@ export class Door implements Mount {
     sendAnswer(response, answer);
   }
 
-  #refuse(socket: Duplex, answer: HttpAnswer, level: "info" | "debug" = "info"): void {
+  #refuse(
+    socket: Duplex,
+    answer: HttpAnswer,
+    { why, level = "info" }: { why?: string | undefined; level?: "info" | "debug" } = {},
+  ): void {
     const remoteAddress = remoteOf(socket);
     this.#refused += 1;
-    this.#options.logger[level]({ remoteAddress, status: answer.status }, "upgrade refused");
+    this.#options.logger[level]({ remoteAddress, status: answer.status, why }, "upgrade refused");
     this.#options.emit({ type: "refused", remoteAddress, reason: answer.status });
     socket.on("error", ignore);
     writeAnswer(socket, answer);

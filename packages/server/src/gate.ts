@@ -1,16 +1,18 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { SUBPROTOCOL } from "@culvert/protocol";
+import type { Authentication, Authenticators } from "./authenticators.ts";
 import type { HttpAnswer } from "./http-answer.ts";
-import type { Authenticate } from "./token.ts";
+import type { Identity } from "./identity.ts";
 
 /** What the head of an upgrade request gets. */
 export type GateVerdict =
-  | { readonly kind: "pass"; readonly owner: string }
-  | { readonly kind: "refuse"; readonly answer: HttpAnswer };
+  | { readonly kind: "pass"; readonly identity: Identity }
+  /** `why` is for our log only. */
+  | { readonly kind: "refuse"; readonly answer: HttpAnswer; readonly why?: string };
 
 export interface GateOptions {
-  readonly authenticate: Authenticate;
+  readonly authenticators: Pick<Authenticators, "authenticate">;
   /** Values of `Origin` that are let in. */
   readonly origins: readonly string[];
   /** Set while no transport is taken any more: seconds after which to come back. */
@@ -36,18 +38,26 @@ export class Gate {
     return request.method === "GET" || request.method === "HEAD" ? UPGRADE_NEEDED : METHOD_NOT_ALLOWED;
   }
 
-  judge(request: IncomingMessage, socket: Duplex): GateVerdict {
+  /** Answers at once, unless who it is takes time to find out. Never throws, never rejects. */
+  judge(request: IncomingMessage, socket: Duplex): GateVerdict | Promise<GateVerdict> {
     const fault = faultOf(request) ?? this.#faultOfOrigin(request);
     if (fault !== undefined) return { kind: "refuse", answer: fault };
-    const who = this.#options.authenticate(request, socket);
-    if (who.kind === "refused") return { kind: "refuse", answer: who.answer };
+    const who = this.#options.authenticators.authenticate(request, socket);
+    return who instanceof Promise
+      ? who.then((known) => this.#judge(known, socket))
+      : this.#judge(who, socket);
+  }
+
+  /** Later than the rest of it: the server may have begun to close meanwhile. */
+  #judge(who: Authentication, socket: Duplex): GateVerdict {
+    if (who.kind === "refused") return { kind: "refuse", answer: who.answer, why: who.why };
     const seconds = this.#options.retryAfterSeconds();
     if (seconds !== undefined)
       return { kind: "refuse", answer: unavailable("The server is shutting down.", seconds) };
     const { remoteAddress } = socket as { remoteAddress?: string };
     if (!this.#options.hasTime(remoteAddress))
       return { kind: "refuse", answer: unavailable(TOO_MANY_AT_ONCE, spread()) };
-    return { kind: "pass", owner: who.owner };
+    return { kind: "pass", identity: who.identity };
   }
 
   /**
@@ -125,14 +135,6 @@ const WRONG_VERSION: HttpAnswer = {
 const TOO_MANY_HEADERS: HttpAnswer = { status: 431, text: `At most ${MAX_HEADERS} headers are taken.` };
 
 const FOREIGN_ORIGIN: HttpAnswer = { status: 403, text: "Requests from web pages are not taken." };
-
-/** The path of a request target, without its query; absolute-form (RFC 9112 section 3.2.2) counts too. */
-export function pathOf(request: IncomingMessage): string {
-  const target = request.url ?? "";
-  if (!target.startsWith("/")) return URL.canParse(target) ? new URL(target).pathname : target;
-  const query = target.indexOf("?");
-  return query === -1 ? target : target.slice(0, query);
-}
 
 /** Answer of our own HTTP server for every path but the tunnel's. */
 export const NOT_FOUND: HttpAnswer = { status: 404, text: "Nothing is here." };

@@ -1,5 +1,8 @@
 export type { Logger } from "@culvert/peer";
 export { CulvertError, type ErrorCode, type SessionOptions } from "@culvert/protocol";
+export type { AuthenticatedAs, AuthenticateHook, AuthenticationRequest } from "./authenticate-hook.ts";
+export type { Identity } from "./identity.ts";
+export type { PeerCertificate } from "./peer-certificate.ts";
 export type { PolicyRequest, PolicyVerdict } from "./policy.ts";
 export { Server, type ServerAddress, type ServerStats } from "./server.ts";
 export type {

@@ -2,7 +2,7 @@ import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node
 import type { Server as HttpsServer } from "node:https";
 import type { Duplex } from "node:stream";
 import { CulvertError } from "@culvert/protocol";
-import { pathOf } from "./gate.ts";
+import { pathOf } from "./request-path.ts";
 
 /** An HTTP server that somebody else owns. */
 export type MountableServer = HttpServer | HttpsServer;

@@ -3,8 +3,10 @@ import type { CulvertError, ErrorCode } from "@culvert/protocol";
 /** Of which session an event speaks. */
 export interface SessionIdentity {
   readonly id: string;
-  /** Who authenticated. */
+  /** Who authenticated: the name of an {@link Identity} such as `user:alice`. */
   readonly owner: string;
+  /** By what, for the last transport: `token:ID`, `key:BASE64`, … Never a secret. */
+  readonly credential: string;
   /** The client's name, unique within its owner. */
   readonly name: string;
 }

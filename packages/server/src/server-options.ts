@@ -1,18 +1,32 @@
 import type { LookupFunction } from "node:net";
 import { type Logger, silentLogger } from "@culvert/peer";
+import type { Users } from "@culvert/policy";
 import { CulvertError, resolveSessionOptions, type SessionOptions } from "@culvert/protocol";
-import { isLoopbackHost } from "./token.ts";
+import { isLoopbackHost } from "./arrival-path.ts";
+import type { AuthenticateHook } from "./authenticate-hook.ts";
 
 /** How a server is set up. Everything has a default; times are milliseconds. */
 export interface ServerOptions {
-  /** Address or name to listen on. Default `127.0.0.1`; anything that is not loopback needs a token. */
+  /** Address or name to listen on. Default `127.0.0.1`; anything that is not loopback needs authentication. */
   readonly host?: string;
   /** TCP port to listen on; 0 takes a free one. Default 9000. */
   readonly port?: number;
   /** The path of the tunnel endpoint, exactly. Default `/`. */
   readonly path?: string;
-  /** The secret that every client must show; 16 to 1024 visible ASCII characters. Default none: loopback only. */
+  /** A secret that clients share; 16 to 1024 visible ASCII characters. Whoever shows it is the identity `token`. Default none. */
   readonly token?: string | undefined;
+  /** Who may come in, each by tokens, keys and certificates of their own, and what each may do. Default none. */
+  readonly users?: Users | undefined;
+  /**
+   * Says who sent a request that neither `token` nor `users` know; asked for each upgrade request, within
+   * `handshakeTimeoutMs`. It lets in nobody by throwing, by rejecting, or by not answering. Default none.
+   */
+  readonly authenticate?: AuthenticateHook | undefined;
+  /**
+   * Lets everybody in who can reach the server, as the identity `anyone`; excludes `token`, `users` and `authenticate`.
+   * Default false: without any of those only the same machine is served.
+   */
+  readonly noAuth?: boolean;
   /** `Origin` values that are let in. Default none: tunnel clients send no `Origin`, web pages always do. */
   readonly origins?: readonly string[];
   /** Grace, keepalive, windows, replay and limits of each session. */
@@ -32,7 +46,7 @@ export interface ServerOptions {
    */
   readonly memoryBudgetBytes?: number;
   /**
-   * Most connections that have not shown the token, or a right upgrade request where there is none; for one more, one of them
+   * Most connections that have not shown who they are, or a right upgrade request where nobody has to; for one more, one of them
    * is dropped, by lot. Default 300.
    */
   readonly maxUnauthenticated?: number;
@@ -71,9 +85,11 @@ export interface ServerOptions {
 
 /** The options with every default filled in; what has no default is present and may be undefined. */
 export type ResolvedServerOptions = Readonly<
-  Required<Omit<ServerOptions, "session" | "token" | "lookup">> & {
+  Required<Omit<ServerOptions, "session" | "token" | "users" | "authenticate" | "lookup">> & {
     session: SessionOptions;
     token: string | undefined;
+    users: Users | undefined;
+    authenticate: AuthenticateHook | undefined;
     lookup: LookupFunction | undefined;
   }
 >;
@@ -83,6 +99,9 @@ export const SERVER_DEFAULTS: Omit<ResolvedServerOptions, "session"> = Object.fr
   port: 9000,
   path: "/",
   token: undefined,
+  users: undefined,
+  authenticate: undefined,
+  noAuth: false,
   origins: Object.freeze([]),
   dialTimeoutMs: 10_000,
   handshakeTimeoutMs: 5000,
@@ -149,12 +168,7 @@ export function resolveServerOptions(given: ServerOptions = {}): ResolvedServerO
   if (typeof options.logger?.child !== "function")
     throw invalid("logger must have pino's methods, child among them");
   checkToken(options.token);
-  if (options.token === undefined && !isLoopbackHost(options.host)) {
-    throw invalid(
-      `host ${options.host} can be reached from other machines, so a token is needed: set one (--token-file, ` +
-        "CULVERT_TOKEN, or the token option), or listen on 127.0.0.1",
-    );
-  }
+  checkAuthentication(options);
   return Object.freeze(options);
 }
 
@@ -187,6 +201,29 @@ function checkToken(token: unknown): void {
   const fits =
     typeof token === "string" && token.length >= min && token.length <= max && /^[\x21-\x7e]+$/.test(token);
   if (!fits) throw invalid(`token must be ${min} to ${max} visible ASCII characters without spaces`);
+}
+
+function checkAuthentication(options: ResolvedServerOptions): void {
+  const { users, authenticate, noAuth, host } = options;
+  if (users !== undefined && !(users?.byName instanceof Map)) {
+    throw invalid("users must be what parseUsers returns");
+  }
+  if (authenticate !== undefined && typeof authenticate !== "function")
+    throw invalid("authenticate must be a function");
+  if (typeof noAuth !== "boolean") throw invalid("noAuth must be true or false");
+  const ways = waysIn(options);
+  if (noAuth && ways.length > 0) throw invalid(`noAuth and ${ways[0]} exclude each other`);
+  if (noAuth || ways.length > 0 || isLoopbackHost(host)) return;
+  throw invalid(
+    `host ${host} can be reached from other machines, so clients must be authenticated: set a token (--token-file, ` +
+      "CULVERT_TOKEN, or the token option), users (--users, or the users option) or the authenticate option, listen on " +
+      "127.0.0.1, or let everybody in (--no-auth, or the noAuth option)",
+  );
+}
+
+/** Which options authenticate clients. */
+export function waysIn(options: Pick<ResolvedServerOptions, "token" | "users" | "authenticate">): string[] {
+  return (["token", "users", "authenticate"] as const).filter((key) => options[key] !== undefined);
 }
 
 function invalid(sentence: string): CulvertError {

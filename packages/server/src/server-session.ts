@@ -17,6 +17,7 @@ import {
   type IncomingStream,
   type SessionMemory,
 } from "@culvert/protocol";
+import type { Identity } from "./identity.ts";
 import { ListenRate } from "./listen-rate.ts";
 import { decidePolicy } from "./policy.ts";
 import type { ServerEvent, SessionIdentity, SessionState } from "./server-events.ts";
@@ -59,7 +60,11 @@ interface TunnelSlot {
 }
 
 export interface ServerSessionOptions {
-  readonly identity: SessionIdentity;
+  readonly id: string;
+  /** The client's name. */
+  readonly name: string;
+  /** Who made it. */
+  readonly who: Identity;
   readonly agent: string;
   readonly link: Link;
   /** What the link has of the server's; it gives it back. */
@@ -80,12 +85,9 @@ export interface ServerSessionOptions {
  * and dials of the session; they end with it.
  */
 export class ServerSession {
-  readonly identity: SessionIdentity;
   readonly link: Link;
   readonly agent: string;
   readonly createdAt: number = Date.now();
-  /** Where the last transport came from. */
-  remoteAddress: string | undefined;
   /** Set while detached: since when, on the monotonic clock. */
   detachedSince: number | undefined;
 
@@ -95,6 +97,8 @@ export class ServerSession {
   readonly #lookupShare = new LookupShare();
   readonly #dialing: DialingSide;
   readonly #tunnels = new Map<number, TunnelSlot>();
+  #who: Identity;
+  #remoteAddress: string | undefined;
   /** Listeners that are being opened, and that are being closed. */
   readonly #opening = new Set<Promise<void>>();
   readonly #closing = new Set<Promise<void>>();
@@ -107,13 +111,23 @@ export class ServerSession {
     return this.#options.memory.takenBytes;
   }
 
+  /** Who authenticated for its last transport: always the same name, perhaps by another credential. */
+  get who(): Identity {
+    return this.#who;
+  }
+
+  get identity(): SessionIdentity {
+    const { id, name } = this.#options;
+    return { id, owner: this.#who.name, credential: this.#who.credential, name };
+  }
+
   constructor(options: ServerSessionOptions) {
     this.#options = options;
-    this.identity = options.identity;
+    this.#who = options.who;
     this.link = options.link;
     this.agent = options.agent;
     const { dialTimeoutMs, lookup, logger, session: timeouts } = options.options;
-    this.#log = logger.child({ session: this.identity.id, client: this.identity.name });
+    this.#log = logger.child({ session: options.id, client: options.name });
     this.#dialing = new DialingSide({
       dialTimeoutMs,
       lookup,
@@ -153,12 +167,18 @@ export class ServerSession {
       ...this.identity,
       state: this.#state,
       agent: this.agent,
-      remoteAddress: this.remoteAddress,
+      remoteAddress: this.#remoteAddress,
       createdAt: this.createdAt,
       link: this.link.stats(),
       tunnels,
       dialing: this.#dialing.stats(),
     };
+  }
+
+  /** It is about to get a transport, from there and by who authenticated for it. */
+  arrived(who: Identity, remoteAddress: string | undefined): void {
+    this.#who = who;
+    this.#remoteAddress = remoteAddress;
   }
 
   /** Takes no visitors any more; connections go on. The server is going away. */
@@ -178,7 +198,11 @@ export class ServerSession {
   #attached(): void {
     this.detachedSince = undefined;
     this.#become("attached");
-    this.#log.info({ remoteAddress: this.remoteAddress, agent: this.agent }, "session attached");
+    const { name: owner, credential } = this.#who;
+    this.#log.info(
+      { remoteAddress: this.#remoteAddress, agent: this.agent, owner, credential },
+      "session attached",
+    );
   }
 
   #detached(cause: CulvertError): void {

@@ -2,6 +2,8 @@ import type { Server as HttpServer } from "node:http";
 import { Listeners, type Logger } from "@culvert/peer";
 import { CulvertError, type MemoryLevel } from "@culvert/protocol";
 import { Admission, type Arrival, retryAfterMs } from "./admission.ts";
+import { isLoopbackHost } from "./arrival-path.ts";
+import { Authenticators } from "./authenticators.ts";
 import { Door } from "./door.ts";
 import { Gate } from "./gate.ts";
 import { type MountableServer, MountTable } from "./mount-table.ts";
@@ -14,7 +16,6 @@ import {
   type ServerOptions,
 } from "./server-options.ts";
 import type { SessionInfo } from "./server-session.ts";
-import { isLoopbackHost, sharedToken } from "./token.ts";
 import { UpgradeRate } from "./upgrade-rate.ts";
 import { within } from "./within.ts";
 
@@ -29,6 +30,8 @@ export interface ServerAddress {
 /** Counts of a server; those of sessions are of the sessions that there are now. */
 export interface ServerStats {
   readonly state: ServerState;
+  /** How clients are authenticated, in words. */
+  readonly auth: string;
   readonly sessions: number;
   readonly attached: number;
   readonly detached: number;
@@ -60,6 +63,7 @@ export class Server {
   readonly #log: Logger;
   readonly #listeners = new Listeners<ServerEvent>();
   readonly #admission: Admission;
+  readonly #authenticators: Authenticators;
   readonly #door: Door;
   readonly #unmounts: (() => void)[] = [];
   #state: ServerState = "idle";
@@ -73,10 +77,11 @@ export class Server {
     this.#log = this.#options.logger;
     const emit = (event: ServerEvent): void => this.#listeners.tell(event);
     this.#admission = new Admission(this.#options, emit);
-    const { token, origins, maxUnauthenticated, maxUnauthenticatedPerAddress } = this.#options;
+    this.#authenticators = new Authenticators(this.#options);
+    const { origins, maxUnauthenticated, maxUnauthenticatedPerAddress } = this.#options;
     const rate = new UpgradeRate(this.#options.maxUpgradesPerSecond, performance.now());
     const gate = new Gate({
-      authenticate: sharedToken(token),
+      authenticators: this.#authenticators,
       origins,
       retryAfterSeconds: () => (this.#takesTransports ? undefined : Math.ceil(retryAfterMs() / 1000)),
       hasTime: (remoteAddress) => rate.take(performance.now(), remoteAddress),
@@ -117,16 +122,13 @@ export class Server {
       throw new CulvertError("aborted", "closed before it listened");
     }
     this.#become("running");
-    this.#log.info(
-      { ...this.address, auth: this.#options.token === undefined ? "none" : "token" },
-      "server listens",
-    );
+    this.#log.info({ ...this.address, auth: this.#authenticators.description }, "server listens");
   }
 
   /**
    * Serves `path` of somebody else's HTTP server, which may listen already or later; its other routes and upgrades stay
-   * as they are. Its owner closes it; `close` gives the path back. Without a token only connections over loopback
-   * that did not come through a proxy are served.
+   * as they are. Its owner closes it; `close` gives the path back. Without authentication only connections
+   * over loopback that did not come through a proxy are served, unless `noAuth` says otherwise.
    * @throws CulvertError `invalid_option`, also when it is known already that nobody could be served; `not_running`.
    */
   mount(httpServer: MountableServer, options: { readonly path?: string } = {}): void {
@@ -134,10 +136,14 @@ export class Server {
     const path = options.path ?? this.#options.path;
     checkPath("path", path);
     const address = httpServer.address();
-    if (this.#options.token === undefined && address !== null && typeof address === "object") {
+    const isForAll = this.#options.noAuth || !this.#authenticators.isOpen;
+    if (!isForAll && address !== null && typeof address === "object") {
       const { address: host } = address;
       if (!isLoopbackHost(host) && host !== "::" && host !== "0.0.0.0") {
-        throw new CulvertError("invalid_option", `the HTTP server listens on ${host}, so a token is needed`);
+        throw new CulvertError(
+          "invalid_option",
+          `the HTTP server listens on ${host}, so clients must be authenticated: set token, users or authenticate, or noAuth`,
+        );
       }
     }
     this.#unmounts.push(MountTable.add(httpServer, path, this.#door));
@@ -233,6 +239,7 @@ export class Server {
     const links = this.#admission.sessions().map(({ link }) => link.stats());
     return {
       state: this.#state,
+      auth: this.#authenticators.description,
       sessions: links.length,
       attached: links.filter(({ state }) => state === "attached").length,
       detached: links.filter(({ state }) => state === "detached").length,

@@ -3,6 +3,7 @@ import { decodeHandshake, encodeHello, MemoryPool, type SessionMemory } from "@c
 import { expect, onTestFinished, test, vi } from "vitest";
 import { Admission } from "../src/admission.ts";
 import { resolveServerOptions } from "../src/server-options.ts";
+import { somebody } from "./support/identities.ts";
 import { helloOf } from "./support/raw-client.ts";
 
 const KiB = 1024;
@@ -26,7 +27,12 @@ async function arrive(admission: Admission, name: string): Promise<string> {
       close: () => undefined,
       terminate: () => undefined,
     };
-    admission.receive({ transport, owner: "o", remoteAddress: undefined, onAdmitted: () => undefined });
+    admission.receive({
+      transport,
+      identity: somebody(),
+      remoteAddress: undefined,
+      onAdmitted: () => undefined,
+    });
     transport.handler?.onMessage(encodeHello(helloOf({ name })));
   });
 }

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { describe, expect, test } from "vitest";
 import { Gate } from "../src/gate.ts";
 import { UpgradeRate } from "../src/upgrade-rate.ts";
+import { somebody } from "./support/identities.ts";
 
 /** How many of `tries` are taken at that moment. */
 function taken(rate: UpgradeRate, now: number, address?: string, tries = 1000): number {
@@ -47,10 +48,10 @@ describe("UpgradeRate", () => {
   });
 });
 
-test("the gate asks by the address of the socket", () => {
+test("the gate asks by the address of the socket", async () => {
   const rate = new UpgradeRate(4, 0);
   const gate = new Gate({
-    authenticate: () => ({ kind: "owner", owner: "token" }),
+    authenticators: { authenticate: () => ({ kind: "identity", identity: somebody() }) },
     origins: [],
     retryAfterSeconds: () => undefined,
     hasTime: (address) => rate.take(0, address),
@@ -61,7 +62,9 @@ test("the gate asks by the address of the socket", () => {
     headers: { upgrade: "websocket", "sec-websocket-version": "13", "sec-websocket-protocol": "culvert.v1" },
   } as unknown as IncomingMessage;
   const verdicts = (remoteAddress: string) =>
-    [1, 2, 3, 4].map(() => gate.judge(request, { remoteAddress } as unknown as Duplex).kind);
-  expect(verdicts("192.0.2.1")).toEqual(["pass", "pass", "refuse", "refuse"]);
-  expect(verdicts("198.51.100.7")).toEqual(["pass", "refuse", "refuse", "refuse"]);
+    Promise.all(
+      [1, 2, 3, 4].map(async () => (await gate.judge(request, { remoteAddress } as unknown as Duplex)).kind),
+    );
+  expect(await verdicts("192.0.2.1")).toEqual(["pass", "pass", "refuse", "refuse"]);
+  expect(await verdicts("198.51.100.7")).toEqual(["pass", "refuse", "refuse", "refuse"]);
 });

@@ -1,22 +1,40 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import { silentLogger } from "@culvert/peer";
 import { describe, expect, test } from "vitest";
-import { sharedToken } from "../src/token.ts";
+import { Authenticators } from "../src/authenticators.ts";
 
 const TOKEN = "0123456789abcdef";
+
+function authenticators(token: string | undefined, noAuth = false): Authenticators {
+  return new Authenticators({
+    token,
+    users: undefined,
+    authenticate: undefined,
+    noAuth,
+    handshakeTimeoutMs: 1000,
+    logger: silentLogger,
+  });
+}
 
 function statusOf(
   token: string | undefined,
   authorization: string | undefined,
   localAddress?: string,
-  { remoteAddress = localAddress, headers = {} }: { remoteAddress?: string; headers?: object } = {},
+  {
+    remoteAddress = localAddress,
+    headers = {},
+    noAuth = false,
+  }: { remoteAddress?: string; headers?: object; noAuth?: boolean } = {},
 ): number | string {
-  const request = { headers: { authorization, ...headers } } as IncomingMessage;
-  const answer = sharedToken(token)(request, { localAddress, remoteAddress } as unknown as Duplex);
-  return answer.kind === "owner" ? answer.owner : answer.answer.status;
+  const request = { headers: { authorization, ...headers }, rawHeaders: [] } as unknown as IncomingMessage;
+  const socket = { localAddress, remoteAddress } as unknown as Duplex;
+  const answer = authenticators(token, noAuth).authenticate(request, socket);
+  if (answer instanceof Promise) throw new Error("nothing takes time here");
+  return answer.kind === "identity" ? answer.identity.name : answer.answer.status;
 }
 
-describe("sharedToken", () => {
+describe("the shared token, and nobody", () => {
   test("the token in a Bearer header, its scheme in any case, from anywhere", () => {
     for (const header of [`Bearer ${TOKEN}`, `bearer ${TOKEN}`, `BEARER   ${TOKEN}`]) {
       expect(statusOf(TOKEN, header, "192.0.2.1")).toBe("token");
