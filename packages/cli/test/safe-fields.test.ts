@@ -1,5 +1,5 @@
-import { describe, expect, it } from "vitest";
 import { safeText } from "@culvert/peer";
+import { describe, expect, it } from "vitest";
 import { safeFields } from "../src/safe-fields.ts";
 
 describe("safeText", () => {

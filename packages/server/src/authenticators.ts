@@ -149,7 +149,7 @@ export class Authenticators {
     for (const mark of marks) {
       const user = this.#users?.byCertificate.get(mark);
       if (user === undefined) continue;
-      const found = claimOf(user, `certificate:sha256:${spkiSha256}`);
+      const found = claimOf(user, `certificate:${mark}`);
       if ("claim" in found) claims.push(found.claim);
     }
     return claims;

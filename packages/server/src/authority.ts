@@ -43,6 +43,20 @@ export class Authority {
     this.#users = options.users;
   }
 
+  /** What clients may do, for the operator. */
+  get description(): string {
+    const { common, isLocalServer } = this.#options;
+    if (this.#users === undefined && common === undefined) {
+      return isLocalServer() ? "everything, to who comes from this machine" : "nothing: no rules were given";
+    }
+    const parts = this.#users === undefined ? [] : [`what users(${this.#users.byName.size}) are granted`];
+    if (common !== undefined) {
+      const { connect, listen } = common;
+      parts.push(`to others: ${connect.allow.length} rules to connect, ${listen.allow.length} to listen`);
+    }
+    return parts.join("; ");
+  }
+
   /** From the next decision on these are the users. */
   setUsers(users: Users): void {
     this.#replaced = replacedTokens(this.#users, users);

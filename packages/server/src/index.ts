@@ -1,9 +1,9 @@
 export type { Logger } from "@culvert/peer";
 export { CulvertError, type ErrorCode, type SessionOptions } from "@culvert/protocol";
+export type { AuditFact, AuditRecord } from "./audit-record.ts";
 export type { AuthenticatedAs, AuthenticateHook, AuthenticationRequest } from "./authenticate-hook.ts";
 export type { Identity } from "./identity.ts";
 export type { PeerCertificate } from "./peer-certificate.ts";
-export type { PolicyRequest, PolicyVerdict } from "./policy.ts";
 export { Server, type ServerAddress, type ServerStats } from "./server.ts";
 export type {
   ServerEvent,
@@ -19,4 +19,5 @@ export {
   SERVER_DEFAULTS,
   type ServerOptions,
 } from "./server-options.ts";
-export type { SessionInfo, TunnelInfo } from "./server-session.ts";
+export type { SessionInfo } from "./server-session.ts";
+export type { TunnelInfo } from "./session-tunnels.ts";
