@@ -134,8 +134,10 @@ function parsePort(text: string): number | undefined {
  * Lower case, no dot at the end. The alphabet is that of RFC 952 and 1123 and the underscore, which container networks
  * use; so nothing passes that a resolver, a log or a command line could take for something else (control characters,
  * `/`, `@`, `%00`, `-oProxyCommand`).
+ *
+ * @throws Error whose message is the mend, for a caller that knows what the text was meant to be.
  */
-function canonicalHost(text: string): string {
+export function canonicalHost(text: string): string {
   if (text === "") throw new Fault("the host is missing; write host:port");
   if (text.length > MAX_HOST_CHARACTERS) throw new Fault("a host name has at most 255 characters");
   const host = (text.endsWith(".") ? text.slice(0, -1) : text).toLowerCase();

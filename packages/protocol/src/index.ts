@@ -1,4 +1,5 @@
 export {
+  canonicalHost,
   canonicalIpv6,
   checkTarget,
   type Endpoint,

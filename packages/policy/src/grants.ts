@@ -1,0 +1,100 @@
+import { CulvertError } from "@culvert/protocol";
+import { PolicyFault } from "./policy-fault.ts";
+import { type Action, parseRule, type Rule } from "./rule.ts";
+import { shownText } from "./shown-text.ts";
+
+export interface RuleSet {
+  readonly allow: readonly Rule[];
+  /** Wins over `allow`. */
+  readonly deny: readonly Rule[];
+}
+
+/** What an identity may have at once; undefined: as much as the server's own limits allow. */
+export interface IdentityLimits {
+  /** Sessions, attached and detached. */
+  readonly sessions?: number;
+  /** Streams, of all its sessions together. */
+  readonly streams?: number;
+  /** Listeners on the server, of all its sessions together. */
+  readonly listeners?: number;
+  /** Streams that it may open in a second, after a burst of as many. */
+  readonly opensPerSecond?: number;
+}
+
+/** What somebody may do. Nothing matches: denied. */
+export interface Grants {
+  /** Everything is allowed, and the rules are not looked at. */
+  readonly unrestricted: boolean;
+  readonly listen: RuleSet;
+  readonly connect: RuleSet;
+  readonly limits: IdentityLimits;
+}
+
+export interface RulesInput {
+  readonly allow?: readonly string[] | undefined;
+  readonly deny?: readonly string[] | undefined;
+}
+
+/** Grants as they are written in a file or an option. */
+export interface GrantsInput {
+  readonly listen?: RulesInput | undefined;
+  readonly connect?: RulesInput | undefined;
+  readonly limits?: { readonly [K in keyof IdentityLimits]: IdentityLimits[K] | undefined } | undefined;
+}
+
+/** Rules in one list: each open looks through them. */
+export const MAX_RULES = 1000;
+
+const NO_RULES: RuleSet = Object.freeze({ allow: Object.freeze([]), deny: Object.freeze([]) });
+const NO_LIMITS: IdentityLimits = Object.freeze({});
+
+/** What the local user of a server on loopback may do. */
+export const EVERYTHING: Grants = Object.freeze({
+  unrestricted: true,
+  listen: NO_RULES,
+  connect: NO_RULES,
+  limits: NO_LIMITS,
+});
+
+/** What anybody may do for whom nothing was written out. */
+export const NOTHING: Grants = Object.freeze({ ...EVERYTHING, unrestricted: false });
+
+/**
+ * Reads the rules of one list.
+ * @param where names the list in errors and explanations: `allowConnect` gives `allowConnect[0]`.
+ * @throws CulvertError `invalid_option`
+ */
+export function parseRules(texts: readonly string[], action: Action, where: string): readonly Rule[] {
+  return orInvalidOption(() => readRules(texts, action, where));
+}
+
+/** @throws PolicyFault */
+export function readRules(
+  texts: readonly string[] | undefined,
+  action: Action,
+  where: string,
+): readonly Rule[] {
+  if (texts === undefined) return NO_RULES.allow;
+  if (!Array.isArray(texts)) throw new PolicyFault(`${where}: must be a list of rules`);
+  if (texts.length > MAX_RULES) throw new PolicyFault(`${where}: a list has at most ${MAX_RULES} rules`);
+  return Object.freeze(
+    texts.map((text: unknown, at) => {
+      const place = `${where}[${at}]`;
+      // In YAML 8000 is a number, and yet a rule to listen.
+      if (typeof text === "number") return parseRule(String(text), action, place);
+      if (typeof text === "string") return parseRule(text, action, place);
+      throw new PolicyFault(`${place}: a rule is text; put it in quotes`);
+    }),
+  );
+}
+
+/** Runs what throws PolicyFaults, and makes of one the error of the project. */
+export function orInvalidOption<T>(run: () => T, name?: string): T {
+  try {
+    return run();
+  } catch (error) {
+    if (!(error instanceof PolicyFault)) throw error;
+    const prefix = name === undefined ? "" : `${/[\p{C}\s"]/u.test(name) ? shownText(name) : name}: `;
+    throw new CulvertError("invalid_option", `${prefix}${error.message}`);
+  }
+}
