@@ -1,9 +1,10 @@
 import type { LogFields, Logger, LogMethod } from "@culvert/peer";
+import { safeText } from "@culvert/peer";
 import { type Logger as PinoLogger, pino } from "pino";
 import { LogLimit } from "./log-limit.ts";
 import { Outlet, type Sink } from "./outlet.ts";
 import { prettyLine } from "./pretty-line.ts";
-import { type SafeFieldsOptions, safeFields, safeText } from "./safe-fields.ts";
+import { type SafeFieldsOptions, safeFields } from "./safe-fields.ts";
 
 /** From everything to hardly anything. */
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error"] as const;

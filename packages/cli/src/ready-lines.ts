@@ -1,5 +1,5 @@
+import { safeText, withEscapes } from "@culvert/peer";
 import type { Outlet } from "./outlet.ts";
-import { safeText, withEscapes } from "./safe-fields.ts";
 
 /**
  * Something that became ready. Told on stdout as one line each, for people and for scripts: the lines are part of the

@@ -1,5 +1,5 @@
 import { Readable, type Writable } from "node:stream";
-import type { Logger } from "@culvert/peer";
+import { type Logger, safeText, withEscapes } from "@culvert/peer";
 import { runClient } from "./client-command.ts";
 import type { CommandContext } from "./command-context.ts";
 import type { OutputSettings } from "./common-flags.ts";
@@ -12,7 +12,6 @@ import { Outlet, type Sink, streamSink } from "./outlet.ts";
 import { type Plan, parseCommandLine } from "./program.ts";
 import { ReadyLines } from "./ready-lines.ts";
 import { RotatingFile } from "./rotating-file.ts";
-import { safeText, withEscapes } from "./safe-fields.ts";
 import { runServer } from "./server-command.ts";
 import { type SignalHost, Signals } from "./signals.ts";
 import type { TaskIo } from "./task.ts";

@@ -1,7 +1,5 @@
-import type { LogFields } from "@culvert/peer";
+import { cutToBytes, type LogFields, safeText } from "@culvert/peer";
 
-/** Bytes of one text in a log line. */
-const MAX_TEXT_BYTES = 256;
 /** A stack is ours, not a stranger's. */
 const MAX_STACK_BYTES = 8192;
 const MAX_DEPTH = 4;
@@ -21,35 +19,6 @@ export interface SafeFieldsOptions {
  */
 export function safeFields(fields: LogFields, options: SafeFieldsOptions = {}): Record<string, unknown> {
   return safeRecord(fields, options, 0);
-}
-
-/** See {@link safeFields}. */
-export function safeText(text: string, maxBytes: number = MAX_TEXT_BYTES): string {
-  const cut = cutToBytes(text, maxBytes);
-  return withEscapes(cut.length < text.length ? `${cut}…` : cut);
-}
-
-/** The text with every dangerous character as the escape that it has in JSON. */
-export function withEscapes(text: string): string {
-  return text.replace(DANGEROUS, escaped);
-}
-
-/** Control characters (C0, DEL, C1), line and paragraph separators, marks of direction, lone surrogates, byte order mark. */
-const DANGEROUS = /[\p{Cc}\p{Cs}\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/gu;
-
-function escaped(character: string): string {
-  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
-}
-
-function cutToBytes(text: string, maxBytes: number): string {
-  // A character has 3 bytes a UTF-16 unit at most: no need to encode what is short, nor all of what is long.
-  if (text.length * 3 <= maxBytes) return text;
-  const encoded = Buffer.from(text.slice(0, maxBytes + 1));
-  if (encoded.length <= maxBytes && text.length <= maxBytes) return text;
-  let end = Math.min(maxBytes, encoded.length);
-  // Not in the middle of a character.
-  while (end > 0 && (encoded[end]! & 0xc0) === 0x80) end -= 1;
-  return encoded.toString("utf8", 0, end);
 }
 
 function blotted(text: string, { blot }: SafeFieldsOptions): string {

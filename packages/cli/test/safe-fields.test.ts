@@ -1,5 +1,6 @@
+import { safeText } from "@culvert/peer";
 import { describe, expect, it } from "vitest";
-import { safeFields, safeText } from "../src/safe-fields.ts";
+import { safeFields } from "../src/safe-fields.ts";
 
 describe("safeText", () => {
   it.each([

@@ -250,6 +250,7 @@ export class ListenTunnel extends Tunnel {
 /** The former port cannot be had. Any other refusal says nothing about the port. */
 const PORT_TAKEN: ReadonlySet<ErrorCode> = new Set([
   "address_in_use",
+  "listener_held",
   "address_unavailable",
   "address_forbidden",
   "bind_failed",

@@ -13,6 +13,7 @@ const SESSION_GONE: ReadonlySet<ErrorCode> = new Set([
 /** Causes at the end of a session after which the client must not come back by itself. */
 const STAY_AWAY: ReadonlySet<ErrorCode> = new Set([
   "displaced",
+  "revoked",
   "unauthorized",
   "refused_by_server",
   "forbidden",

@@ -1,8 +1,9 @@
-import type { LookupFunction, Socket } from "node:net";
+import { isIP, type LookupFunction, type Socket } from "node:net";
 import { CulvertError, checkTarget, type Endpoint, type ErrorCode, formatEndpoint } from "@culvert/protocol";
 import { type Candidate, interleaveFamilies, raceConnections } from "./connection-race.ts";
 import type { LookupShare } from "./lookup-share.ts";
 import { lookupAddresses } from "./name-lookup.ts";
+import type { Addresses } from "./name-question.ts";
 import { codeOf } from "./system-error.ts";
 
 export interface DialOptions {
@@ -14,6 +15,12 @@ export interface DialOptions {
   readonly lookup?: LookupFunction | undefined;
   /** Whose name lookups these are; default: nobody's, see {@link LookupShare}. */
   readonly lookupShare?: LookupShare | undefined;
+  /**
+   * Judges each IP address before it is dialed: why not, or undefined. Between the look-up and the connection, and what is
+   * connected to is the very address that was judged, so that a name cannot answer one thing to who asks and another to who
+   * dials. Default: all are dialed.
+   */
+  readonly faultOf?: ((address: string) => CulvertError | undefined) | undefined;
   /** Called once, when nothing of the dial is left but the socket: an attempt that is given up is closed a moment later. */
   readonly onOver?: () => void;
 }
@@ -22,7 +29,7 @@ export interface DialOptions {
  * Connects to `target`. The name is resolved here, its addresses are tried as RFC 8305 says, and the socket comes paused
  * with half-open allowed, TCP_NODELAY and keepalive; the caller owns it.
  *
- * @throws CulvertError (as a rejection) `bad_address`, `target_refused`, `target_unreachable`, `target_unresolvable`,
+ * @throws CulvertError (as a rejection) `bad_address`, what `faultOf` said if no address may be dialed, `target_refused`, `target_unreachable`, `target_unresolvable`,
  * `target_timeout`, `resource_exhausted`, `dial_failed`, and `cancelled` after `signal`.
  */
 export async function dial(target: Endpoint, options: DialOptions): Promise<Socket> {
@@ -54,12 +61,13 @@ export async function dial(target: Endpoint, options: DialOptions): Promise<Sock
 async function candidatesOf(
   target: Endpoint,
   signal: AbortSignal,
-  { lookup, lookupShare: share }: DialOptions,
+  { lookup, lookupShare: share, faultOf }: DialOptions,
 ): Promise<readonly Candidate[]> {
   if (target.scheme === "unix") return [{ path: target.path }];
   const { port } = target;
   try {
-    const addresses = await lookupAddresses(target.host, signal, { lookup, share });
+    const found = await lookupAddresses(target.host, signal, { lookup, share });
+    const addresses = faultOf === undefined ? found : allowedOf(found, faultOf);
     return interleaveFamilies(addresses).map(({ address }) => ({ host: address, port }));
   } catch (error) {
     if (error instanceof CulvertError) throw error;
@@ -71,6 +79,20 @@ async function candidatesOf(
       { cause: error },
     );
   }
+}
+
+/** @throws CulvertError what `faultOf` said of the first one, when none is left. */
+function allowedOf(found: Addresses, faultOf: NonNullable<DialOptions["faultOf"]>): Addresses {
+  // A resolver of somebody's own may answer with another name, which the system would then look up, unjudged.
+  const addresses = found.filter(({ address }) => isIP(address) !== 0);
+  const faults: CulvertError[] = [];
+  const allowed = addresses.filter(({ address }) => {
+    const fault = faultOf(address);
+    if (fault !== undefined) faults.push(fault);
+    return fault === undefined;
+  });
+  if (allowed.length > 0) return allowed;
+  throw faults[0] ?? Object.assign(new Error("no IP address among the answers"), { code: "ENOTFOUND" });
 }
 
 /** Of several failures the one that says most: somebody answered, or we could not even try, before silence. */

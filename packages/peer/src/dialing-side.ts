@@ -7,16 +7,36 @@ import {
   type IncomingStream,
 } from "@culvert/protocol";
 import { resetSocket } from "./carried-socket.ts";
-import { dial } from "./dialer.ts";
+import { type DialOptions, dial } from "./dialer.ts";
 import type { RoomShare } from "./fair-room.ts";
-import type { Logger } from "./logger.ts";
+import type { LogFields, Logger } from "./logger.ts";
 import { LookupShare } from "./lookup-share.ts";
 import { type PipeResult, type PipeTimeouts, SocketPipe, type SocketPipeOptions } from "./socket-pipe.ts";
 
 /** What an incoming stream gets. */
 export type DialDecision =
-  | { readonly kind: "dial"; readonly endpoint: Endpoint }
-  | { readonly kind: "refuse"; readonly code: ErrorCode };
+  | {
+      readonly kind: "dial";
+      readonly endpoint: Endpoint;
+      /** Judges each address before it is dialed, see {@link DialOptions.faultOf}. */
+      readonly faultOf?: DialOptions["faultOf"];
+    }
+  /** `reason` is for the log of this side. */
+  | { readonly kind: "refuse"; readonly code: ErrorCode; readonly reason?: string };
+
+/** Who is told of each connection's begin and end. One for all of them: it keeps nothing of an idle one. */
+export interface DialWatch {
+  /** The target accepted; `address` is the one that was dialed, undefined for a Unix socket. */
+  onConnected(stream: number, decision: DialDecision, address: string | undefined): void;
+  onRefused(
+    incoming: IncomingStream,
+    decision: DialDecision,
+    code: ErrorCode,
+    reason: string | undefined,
+  ): void;
+  /** All of it is over, after `onConnected`. */
+  onClosed(stream: number, result: PipeResult): void;
+}
 
 export interface DialingSideOptions {
   /** How long a target may take to accept. */
@@ -30,6 +50,7 @@ export interface DialingSideOptions {
   /** Where sockets count, from the dial to their close; default: they are not bounded. */
   readonly sockets?: RoomShare;
   readonly timeouts?: PipeTimeouts;
+  readonly watch?: DialWatch | undefined;
   readonly logger: Logger;
 }
 
@@ -68,7 +89,7 @@ export class DialingSide {
     this.#options = options;
     this.#lookupShare = options.lookupShare ?? new LookupShare();
     const { logger, timeouts = {} } = options;
-    this.#pipeOptions = { logger, timeouts, onDone: (result) => this.#ended(result) };
+    this.#pipeOptions = { logger, timeouts, onDone: (result, about) => this.#ended(result, about) };
   }
 
   stats(): DialingStats {
@@ -84,13 +105,13 @@ export class DialingSide {
 
   /** Carries out a decision on an incoming stream; the stream is answered, now or when the dial is over. */
   answer(incoming: IncomingStream, decision: DialDecision): void {
-    if (decision.kind === "refuse") this.#refuse(incoming, decision.code, {});
+    if (decision.kind === "refuse") this.#refuse(incoming, decision, decision.code, decision.reason);
     else if (this.#options.room?.enter() === false)
-      this.#refuse(incoming, "resource_exhausted", { cause: "too many dials are under way" });
+      this.#refuse(incoming, decision, "resource_exhausted", "too many dials are under way");
     else if (this.#options.sockets?.enter() === false) {
       this.#options.room?.leave();
-      this.#refuse(incoming, "resource_exhausted", { cause: "too many sockets are open" });
-    } else void this.#dial(incoming, decision.endpoint);
+      this.#refuse(incoming, decision, "resource_exhausted", "too many sockets are open");
+    } else void this.#dial(incoming, decision);
   }
 
   /** Gives up every dial under way; connections that are carried go on. */
@@ -98,7 +119,8 @@ export class DialingSide {
     for (const dialing of this.#dials) dialing.abort();
   }
 
-  async #dial(incoming: IncomingStream, endpoint: Endpoint): Promise<void> {
+  async #dial(incoming: IncomingStream, decision: DialDecision & { kind: "dial" }): Promise<void> {
+    const { endpoint, faultOf } = decision;
     const dialing = new AbortController();
     this.#dials.add(dialing);
     incoming.onCancelled = () => dialing.abort();
@@ -115,6 +137,7 @@ export class DialingSide {
         signal: dialing.signal,
         lookup: this.#options.lookup,
         lookupShare: this.#lookupShare,
+        faultOf,
         onOver: () => {
           isOver = true;
           this.#options.room?.leave();
@@ -125,7 +148,7 @@ export class DialingSide {
       hasFailed = true;
       leaveSockets();
       const code = error instanceof CulvertError ? error.code : "dial_failed";
-      this.#refuse(incoming, code, { target: formatEndpoint(endpoint), cause: causeOf(error) });
+      this.#refuse(incoming, decision, code, causeOf(error));
       return;
     } finally {
       this.#dials.delete(dialing);
@@ -133,32 +156,37 @@ export class DialingSide {
     socket.on("close", this.#onSocketClose);
     // Cancelled while the connection was being handed over: nobody would ever end it.
     if (dialing.signal.aborted) resetSocket(socket);
-    else this.#carry(incoming, endpoint, socket);
+    else this.#carry(incoming, decision, socket);
   }
 
-  #carry(incoming: IncomingStream, endpoint: Endpoint, socket: Socket): void {
+  #carry(incoming: IncomingStream, decision: DialDecision & { kind: "dial" }, socket: Socket): void {
     this.#open += 1;
     this.#connected += 1;
-    const about = { stream: incoming.id, target: formatEndpoint(endpoint) };
+    const about = { stream: incoming.id, target: formatEndpoint(decision.endpoint) };
+    this.#options.watch?.onConnected(incoming.id, decision, socket.remoteAddress);
     const pipe = new SocketPipe(socket, this.#pipeOptions, about);
     this.#options.logger.debug({ ...about, visitor: incoming.request.visitor }, "target connected");
     pipe.start(incoming.accept(pipe));
   }
 
-  #ended({ bytesIn, bytesOut }: PipeResult): void {
+  #ended(result: PipeResult, about: LogFields | undefined): void {
     this.#open -= 1;
-    this.#bytesFromTargets += bytesIn;
-    this.#bytesToTargets += bytesOut;
+    this.#bytesFromTargets += result.bytesIn;
+    this.#bytesToTargets += result.bytesOut;
+    this.#options.watch?.onClosed((about as { stream: number }).stream, result);
   }
 
   #refuse(
     incoming: IncomingStream,
+    decision: DialDecision,
     code: ErrorCode,
-    details: { target?: string; cause?: string | undefined },
+    cause: string | undefined,
   ): void {
     this.#refused += 1;
     incoming.refuse(code);
-    const fields = { stream: incoming.id, code, visitor: incoming.request.visitor, ...details };
+    this.#options.watch?.onRefused(incoming, decision, code, cause);
+    const target = decision.kind === "dial" ? formatEndpoint(decision.endpoint) : incoming.request.target;
+    const fields = { stream: incoming.id, code, visitor: incoming.request.visitor, target, cause };
     if (code === "cancelled") this.#options.logger.debug(fields, "stream given up by its opener");
     else this.#options.logger.info(fields, "stream refused");
   }

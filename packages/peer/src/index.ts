@@ -4,6 +4,7 @@ export {
   DialingSide,
   type DialingSideOptions,
   type DialingStats,
+  type DialWatch,
 } from "./dialing-side.ts";
 export { FairRoom, type RoomShare } from "./fair-room.ts";
 export { Link, type LinkOptions, type LinkStats, type TunnelHandler, type TunnelRequest } from "./link.ts";
@@ -13,11 +14,13 @@ export {
   ListeningTunnel,
   type ListeningTunnelOptions,
   type ListeningTunnelStats,
+  type VisitorWatch,
 } from "./listening-tunnel.ts";
 export { type LogFields, type Logger, type LogMethod, silentLogger } from "./logger.ts";
 export { type LoginKey, newLoginKey, readLoginKey, verifyLogin } from "./login-key.ts";
 export { LookupShare, setThreadPoolSize } from "./lookup-share.ts";
 export { makeProof, newInstanceId, newSecret, verifyProof } from "./proof.ts";
+export { cutToBytes, safeText, withEscapes } from "./safe-text.ts";
 export { SleepWatch } from "./sleep-watch.ts";
 export { type PipeResult, SocketPipe, type SocketPipeOptions } from "./socket-pipe.ts";
 export type { Transport, TransportHandler } from "./transport.ts";

@@ -117,6 +117,11 @@ export class Link {
     return this.#session.isDraining;
   }
 
+  /** Streams that are not over, of both sides. */
+  get streams(): number {
+    return this.#session.streams;
+  }
+
   stats(): LinkStats {
     const { state } = this.#session;
     return {

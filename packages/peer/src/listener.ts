@@ -24,6 +24,11 @@ export interface ListenerOptions {
   readonly sockets?: RoomShare | undefined;
   /** Whose question the name to listen on is; default: nobody's, see {@link LookupShare}. */
   readonly lookupShare?: LookupShare | undefined;
+  /**
+   * Called with the one IP address that is bound next, also when a name was asked for; what it throws refuses it. Not called for
+   * a Unix socket.
+   */
+  readonly beforeBind?: ((address: string) => void) | undefined;
   readonly logger?: Logger;
 }
 
@@ -46,7 +51,8 @@ export class Listener {
    * is made with the umask's rights; one that nobody listens on any more is replaced.
    *
    * @throws CulvertError (as a rejection) `address_in_use`, `address_unavailable`, `address_forbidden`, `bind_failed`, with
-   * the system's error as its cause; `resource_exhausted` when too many names are being looked up, or `sockets` is full.
+   * the system's error as its cause; `resource_exhausted` when too many names are being looked up, or `sockets` is full; what
+   * `beforeBind` throws.
    */
   static async listen(
     endpoint: Endpoint,
@@ -58,7 +64,7 @@ export class Listener {
       throw new CulvertError("resource_exhausted", `${formatEndpoint(endpoint)}: too many sockets are open`);
     const server = createServer({ ...CARRIED_SOCKET, pauseOnConnect: true });
     try {
-      await bind(server, endpoint, options.lookupShare);
+      await bind(server, endpoint, options);
     } catch (error) {
       sockets?.leave();
       throw error instanceof CulvertError ? error : listenError(endpoint, error);
@@ -109,13 +115,11 @@ export class Listener {
   }
 }
 
-async function bind(server: Server, endpoint: Endpoint, share: LookupShare | undefined): Promise<void> {
+async function bind(server: Server, endpoint: Endpoint, options: ListenerOptions): Promise<void> {
   if (endpoint.scheme === "tcp") {
-    await listen(server, {
-      host: await addressFor(endpoint.host, share),
-      port: endpoint.port,
-      backlog: BACKLOG,
-    });
+    const host = await addressFor(endpoint.host, options.lookupShare);
+    options.beforeBind?.(host);
+    await listen(server, { host, port: endpoint.port, backlog: BACKLOG });
     return;
   }
   const { path } = endpoint;

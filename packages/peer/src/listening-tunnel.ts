@@ -1,9 +1,9 @@
-import { CulvertError, type Endpoint, type OpenRequest } from "@culvert/protocol";
+import { CulvertError, type Endpoint, type ErrorCode, type OpenRequest } from "@culvert/protocol";
 import { resetSocket } from "./carried-socket.ts";
 import type { RoomShare } from "./fair-room.ts";
 import type { Link } from "./link.ts";
 import { Listener, type Visitor } from "./listener.ts";
-import type { LogFields, Logger } from "./logger.ts";
+import type { Logger } from "./logger.ts";
 import type { LookupShare } from "./lookup-share.ts";
 import { type PipeResult, type PipeTimeouts, SocketPipe, type SocketPipeOptions } from "./socket-pipe.ts";
 
@@ -20,8 +20,28 @@ export interface ListeningTunnelOptions {
   /** Whose question the name to listen on is; default: nobody's. */
   readonly lookupShare?: LookupShare;
   readonly timeouts?: PipeTimeouts;
+  /** Judges the address that is bound, see {@link ListenerOptions.beforeBind}. */
+  readonly beforeBind?: ((address: string) => void) | undefined;
+  /** Asked for each visitor: why it is reset, or undefined. */
+  readonly faultOfVisitor?: (() => ErrorCode | undefined) | undefined;
+  readonly watch?: VisitorWatch | undefined;
   readonly logger: Logger;
 }
+
+/** Who is told of each visitor's connection. One for all of them: it keeps nothing of an idle one. */
+export interface VisitorWatch {
+  onVisitor(stream: number, visitor: string): void;
+  onRefused(visitor: string, code: ErrorCode): void;
+  /** All of it is over, after `onVisitor`. */
+  onClosed(stream: number, result: PipeResult): void;
+}
+
+/** What a log line says of a visitor. */
+type AboutVisitor = {
+  readonly visitor: string;
+  /** Set when it has one. */
+  stream: number | undefined;
+};
 
 export interface ListeningTunnelStats {
   /** All who ever came. */
@@ -56,19 +76,29 @@ export class ListeningTunnel {
     this.#listener = listener;
     this.#link = options.link;
     const { logger, timeouts = {} } = options;
-    this.#pipeOptions = { logger, timeouts, onDone: (result, about) => this.#ended(result, about) };
+    this.#pipeOptions = {
+      logger,
+      timeouts,
+      onDone: (result, about) => this.#ended(result, about as AboutVisitor),
+    };
   }
 
   /** Resolves when visitors can come. @throws CulvertError with the listener's code, `address_in_use` for one. */
   static async listen(options: ListeningTunnelOptions): Promise<ListeningTunnel> {
     let tunnel: ListeningTunnel | undefined;
-    const { listen, maxVisitors, sockets, logger, lookupShare } = options;
+    const { listen, maxVisitors, sockets, logger, lookupShare, beforeBind } = options;
     const onVisitor = (visitor: Visitor): void => {
       // The first visitor may come before the promise is taken up.
       if (tunnel === undefined) resetSocket(visitor.socket);
       else tunnel.#receive(visitor);
     };
-    const listener = await Listener.listen(listen, onVisitor, { maxVisitors, sockets, logger, lookupShare });
+    const listener = await Listener.listen(listen, onVisitor, {
+      maxVisitors,
+      sockets,
+      logger,
+      lookupShare,
+      beforeBind,
+    });
     tunnel = new ListeningTunnel(options, listener);
     return tunnel;
   }
@@ -100,16 +130,20 @@ export class ListeningTunnel {
 
   #receive(visitor: Visitor): void {
     const { socket, address } = visitor;
-    const { logger, request } = this.#options;
-    const about = { visitor: address };
+    const { logger, request, faultOfVisitor, watch } = this.#options;
+    const about: AboutVisitor = { visitor: address, stream: undefined };
     this.#visitors += 1;
     const pipe = new SocketPipe(socket, this.#pipeOptions, about);
     try {
+      const fault = faultOfVisitor?.();
+      if (fault !== undefined) throw new CulvertError(fault);
       if (this.#link === undefined)
         throw new CulvertError("not_running", "there is no session with the server yet");
       const stream = this.#link.openStream({ kind: "tcp", ...request, visitor: address }, pipe);
       this.#open += 1;
-      logger.debug({ ...about, stream: stream.id }, "visitor connected");
+      about.stream = stream.id;
+      logger.debug({ ...about }, "visitor connected");
+      watch?.onVisitor(stream.id, address);
       pipe.start(stream);
     } catch (error) {
       if (!(error instanceof CulvertError)) throw error;
@@ -119,13 +153,16 @@ export class ListeningTunnel {
       if (this.#link === undefined) logger.warn({ ...about, code, reason }, "visitor reset");
       else logger.info({ ...about, code }, "visitor reset");
       resetSocket(socket);
+      watch?.onRefused(address, code);
     }
   }
 
-  #ended({ code, bytesIn, bytesOut }: PipeResult, about: LogFields | undefined): void {
+  #ended(result: PipeResult, about: AboutVisitor): void {
+    const { code, bytesIn, bytesOut } = result;
     this.#open -= 1;
     this.#bytesFromVisitors += bytesIn;
     this.#bytesToVisitors += bytesOut;
+    if (about.stream !== undefined) this.#options.watch?.onClosed(about.stream, result);
     if (code === undefined) return;
     this.#failed += 1;
     // Connections are reset every day; any other code says why a visitor was not served, which nobody else here knows.

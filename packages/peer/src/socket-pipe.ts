@@ -20,6 +20,8 @@ export interface PipeResult {
   readonly bytesIn: number;
   /** Bytes of the stream that the kernel took for the socket. */
   readonly bytesOut: number;
+  /** From `start` on. */
+  readonly durationMs: number;
 }
 
 /**
@@ -99,6 +101,8 @@ export class SocketPipe implements StreamHandler {
   #cause: Error | undefined;
   #isSocketClosed: boolean;
   #isDone = false;
+  /** Whole milliseconds: those take no memory of their own. */
+  #startedAt = 0;
   #idleTimer: NodeJS.Timeout | undefined;
   /** What had moved when the idle timer last saw something move, and when that was. */
   #seen = 0;
@@ -146,6 +150,7 @@ export class SocketPipe implements StreamHandler {
   /** Starts reading. Bytes may come out of `stream` before; they are written at once. */
   start(stream: Stream): void {
     this.#stream = stream;
+    this.#startedAt = Math.floor(performance.now());
     if (this.#state === "cut") {
       // Either the stream is over already, and this does nothing, or the socket was gone before there was a stream.
       stream.reset(this.#code ?? "connection_reset");
@@ -322,7 +327,11 @@ export class SocketPipe implements StreamHandler {
     if (this.#isDone || this.#stream === undefined || !isStreamOver || !this.#isSocketClosed) return;
     this.#isDone = true;
     const { bytesIn, bytesOut } = this;
-    this.#options.onDone?.({ code: this.#code, cause: this.#cause, bytesIn, bytesOut }, this.#about);
+    const durationMs = Math.floor(performance.now()) - this.#startedAt;
+    this.#options.onDone?.(
+      { code: this.#code, cause: this.#cause, bytesIn, bytesOut, durationMs },
+      this.#about,
+    );
   }
 
   // -- idle and forgotten

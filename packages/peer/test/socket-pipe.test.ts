@@ -100,7 +100,13 @@ describe("bytes", () => {
     const [gotDown, gotUp] = await Promise.all([readAll(left), readAll(right)]);
     expect(gotUp.equals(up)).toBe(true);
     expect(gotDown.equals(down)).toBe(true);
-    const whole = { code: undefined, cause: undefined, bytesIn: bytes, bytesOut: bytes };
+    const whole = {
+      code: undefined,
+      cause: undefined,
+      bytesIn: bytes,
+      bytesOut: bytes,
+      durationMs: expect.any(Number),
+    };
     expect(await done).toEqual([whole, whole]);
     expect(leftStream.mostUnconsumed).toBeLessThanOrEqual(10_007);
     expect(rightStream.mostUnconsumed).toBeLessThanOrEqual(10_007);
@@ -212,7 +218,13 @@ describe("the end of one direction", () => {
     await rightEnd;
     right.end();
     await leftEnd;
-    const whole = { code: undefined, cause: undefined, bytesIn: 0, bytesOut: 0 };
+    const whole = {
+      code: undefined,
+      cause: undefined,
+      bytesIn: 0,
+      bytesOut: 0,
+      durationMs: expect.any(Number),
+    };
     expect(await done).toEqual([whole, whole]);
   });
 

@@ -48,6 +48,7 @@ const TABLE = {
   bind_failed: [35, 1000, true, "listening failed"],
   tunnel_limit: [36, 1000, true, "too many tunnels are open"],
   listener_failed: [37, 1000, true, "the listener stopped by itself"],
+  listener_held: [38, 1000, true, "another client holds this address"],
 
   // -- sessions: violations (64-95); each is fatal for the session
   bad_frame: [64, 4400, false, "a frame is malformed"],
@@ -77,6 +78,7 @@ const TABLE = {
   never_welcomed: [106, 1000, true, "the client never showed that it got the welcome"],
   session_lost: [107, 1000, true, "the session was lost and a new one was begun"],
   drain_timeout: [108, 1000, false, "the drain took longer than allowed"],
+  revoked: [109, 4401, false, "the identity was revoked or has expired"],
 
   // -- transports and the client's dialing (128-); local, but numbered for logs
   unauthorized: [128, 4401, false, "the server does not accept the credentials"],

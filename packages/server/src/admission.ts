@@ -20,11 +20,17 @@ import {
   type SessionMemory,
   type Welcome,
 } from "@culvert/protocol";
+import type { Audit } from "./audit.ts";
+import type { Authority } from "./authority.ts";
 import { Handshake } from "./handshake.ts";
 import type { Identity } from "./identity.ts";
+import { IdentityLoads } from "./identity-load.ts";
+import { ListenerTable } from "./listener-table.ts";
+import { Revocation } from "./revocation.ts";
 import type { ServerEvent } from "./server-events.ts";
 import type { ResolvedServerOptions } from "./server-options.ts";
 import { ServerSession } from "./server-session.ts";
+import { SessionRights } from "./session-rights.ts";
 import { within } from "./within.ts";
 
 /** An authenticated transport that has not said HELLO yet. */
@@ -33,12 +39,22 @@ export interface Arrival {
   /** Who sent it. */
   readonly identity: Identity;
   readonly remoteAddress: string | undefined;
+  /** As its request said. */
+  readonly userAgent: string | undefined;
   /** It is a session's transport now. */
   readonly onAdmitted: () => void;
 }
 
+export interface AdmissionOptions {
+  readonly options: ResolvedServerOptions;
+  readonly authority: Authority;
+  readonly audit: Audit | undefined;
+  readonly emit: (event: ServerEvent) => void;
+}
+
 /** A session about to be created, while the listeners of the one that it displaces are being closed. Its place is kept. */
 interface Candidate {
+  readonly owner: string;
   readonly instance: string;
   readonly handshake: Handshake;
   /** Set aside; undefined when it went on to a session or to a later candidate of the same name. */
@@ -59,14 +75,22 @@ export class Admission {
   readonly #instance = newInstanceId().slice(0, 16);
   readonly #book: SessionBook<ServerSession>;
   readonly #candidates = new Map<string, Candidate>();
+  readonly #authority: Authority;
+  readonly #revocation: Revocation;
+  readonly #loads = new IdentityLoads();
+  readonly #listeners = new ListenerTable();
+  readonly #audit: Audit | undefined;
   readonly #memory: MemoryPool;
   readonly #dialRoom: FairRoom;
   readonly #socketRoom: FairRoom;
   #relieving = false;
   #draining = false;
 
-  constructor(options: ResolvedServerOptions, emit: (event: ServerEvent) => void) {
+  constructor({ options, authority, audit, emit }: AdmissionOptions) {
     this.#options = options;
+    this.#authority = authority;
+    this.#audit = audit;
+    this.#revocation = new Revocation(authority, () => this.sessions());
     this.#emit = emit;
     this.#log = options.logger;
     this.#book = new SessionBook({ verify: verifyProof, keepEndedMs: options.session.graceMs });
@@ -93,6 +117,16 @@ export class Admission {
     this.#draining = true;
   }
 
+  /** The authority decides by other rules now: sessions and listeners that it does not allow any more end. */
+  rulesChanged(): void {
+    this.#revocation.apply();
+  }
+
+  /** All sessions are over. */
+  close(): void {
+    this.#revocation.stop();
+  }
+
   /** Takes a fresh transport through its handshake. */
   receive(arrival: Arrival): void {
     const { remoteAddress } = arrival;
@@ -107,6 +141,7 @@ export class Admission {
   }
 
   #decide(arrival: Arrival, handshake: Handshake, hello: Hello): void {
+    if (this.#isRevoked(arrival, handshake)) return;
     const decision = this.#book.decide(hello, arrival.identity.name, performance.now());
     switch (decision.kind) {
       case "reject":
@@ -125,6 +160,13 @@ export class Admission {
           });
         }
     }
+  }
+
+  /** It passed the gate, and the rules may have changed since. True: it was refused. */
+  #isRevoked({ identity }: Arrival, handshake: Handshake): boolean {
+    const isRevoked = this.#authority.isRevoked(identity, Date.now());
+    if (isRevoked) handshake.refuse("revoked");
+    return isRevoked;
   }
 
   // -- resume
@@ -157,7 +199,7 @@ export class Admission {
     const key = JSON.stringify([arrival.identity.name, hello.name]);
     const earlier = this.#candidates.get(key);
     // Before anybody is ended for it. Who takes over a name takes over its place and memory, too.
-    const isFull = earlier === undefined && displaces === undefined ? this.#isFull() : undefined;
+    const isFull = earlier === undefined && displaces === undefined ? this.#isFull(arrival) : undefined;
     if (isFull !== undefined) {
       this.#log.warn({ name: hello.name, code: isFull, ...this.memory }, "session refused");
       handshake.refuse(isFull, { retryAfterMs: retryAfterMs() });
@@ -168,11 +210,12 @@ export class Admission {
     const memory = earlier?.memory ?? this.#memory.admit();
     if (earlier !== undefined) earlier.memory = undefined;
     const ready = freeOf(earlier, displaces?.link);
-    const candidate: Candidate = { instance: hello.instance, handshake, ready, memory };
+    const owner = arrival.identity.name;
+    const candidate: Candidate = { owner, instance: hello.instance, handshake, ready, memory };
     this.#candidates.set(key, candidate);
     try {
       await ready;
-      if (handshake.isOver) return;
+      if (handshake.isOver || this.#isRevoked(arrival, handshake)) return;
       // Also who takes a place over: readers may still have what the session before it received.
       candidate.memory ??= this.#memory.admit();
       if (this.#draining) handshake.refuse("shutting_down", { retryAfterMs: retryAfterMs() });
@@ -186,11 +229,24 @@ export class Admission {
   }
 
   /** Why there is no place for one more session, if there is none. May end a detached one to make place. */
-  #isFull(): ErrorCode | undefined {
+  #isFull({ identity }: Arrival): ErrorCode | undefined {
     if (!this.#memory.takesNewSessions) return "resource_exhausted";
+    if (!this.#hasRoomFor(identity)) return "session_limit";
     if (this.#book.size + this.#candidates.size < this.#options.maxSessions) return undefined;
     // Clients that connect and vanish must not keep others out; those that are there are never thrown out for it.
     return this.#endLongestDetached("session_limit") ? undefined : "session_limit";
+  }
+
+  /** The limit of the identity itself. Its own longest detached session gives way to a new one, no one else's. */
+  #hasRoomFor(identity: Identity): boolean {
+    const { sessions: most } = this.#authority.grantsOf(identity).limits;
+    if (most === undefined) return true;
+    const own = this.sessions().filter(({ who }) => who.name === identity.name);
+    const candidates = [...this.#candidates.values()].filter(({ owner }) => owner === identity.name);
+    if (own.length + candidates.length < most) return true;
+    const longest = this.#detachedSessions().find(({ who }) => who.name === identity.name);
+    if (longest !== undefined) this.#giveWay(longest, "session_limit");
+    return longest !== undefined;
   }
 
   /** The session takes the candidate's memory over, and gives it back when it ends. */
@@ -206,21 +262,27 @@ export class Admission {
       const session = new ServerSession({
         id,
         name: hello.name,
-        who: arrival.identity,
+        rights: new SessionRights(arrival.identity, this.#authority, this.#loads.of(arrival.identity.name)),
         agent: hello.agent,
         link,
         memory,
         options: this.#options,
         dials: this.#dialRoom.share(),
         sockets: this.#socketRoom.share(),
+        listeners: this.#listeners,
+        audit: this.#audit,
         emit: this.#emit,
-        onEnded: (cause) => this.#book.remove(id, cause.code, performance.now()),
+        onEnded: (cause) => {
+          leave();
+          this.#book.remove(id, cause.code, performance.now());
+        },
         onDetached: () => {
           // A client that never showed that it got the WELCOME cannot resume: it does not know the secret.
           if (!this.#book.isProven(id)) link.fail(new CulvertError("never_welcomed"));
           else this.#relieveSoon();
         },
       });
+      const leave = this.#loads.enter(arrival.identity.name, session);
       link.onProven = () => this.#book.markProven(id);
       handshake.welcome(this.#welcome(id, 0, secret));
       const { owner, name } = session.identity;
@@ -272,6 +334,7 @@ export class Admission {
 
   #attach(arrival: Arrival, session: ServerSession, peerReceived: number): void {
     session.arrived(arrival.identity, arrival.remoteAddress);
+    this.#revocation.watch(session);
     session.link.attach(arrival.transport, peerReceived);
     arrival.onAdmitted();
   }

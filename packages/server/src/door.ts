@@ -109,6 +109,7 @@ export class Door implements Mount {
         transport,
         identity: verdict.identity,
         remoteAddress,
+        userAgent: request.headers["user-agent"],
         onAdmitted: () => {
           this.#transports += 1;
           this.#handshakes.leave(socket);
@@ -148,7 +149,8 @@ export class Door implements Mount {
     const remoteAddress = remoteOf(socket);
     this.#refused += 1;
     this.#options.logger[level]({ remoteAddress, status: answer.status, why }, "upgrade refused");
-    this.#options.emit({ type: "refused", remoteAddress, reason: answer.status });
+    const refused = { type: "refused", remoteAddress, reason: answer.status } as const;
+    this.#options.emit(why === undefined ? refused : { ...refused, why });
     socket.on("error", ignore);
     writeAnswer(socket, answer);
   }

@@ -11,8 +11,8 @@ export interface Identity {
   /** Its key in `Users.byName`. What it may do is looked up there at each decision, so that a change counts at once. */
   readonly user: string | undefined;
   /**
-   * What it showed, for the audit and for revoking: `token:ID`, `key:BASE64`, `certificate:sha256:BASE64` (of the public
-   * key), `shared-token`, `hook` or `none`. Never a secret.
+   * What it showed, for the audit and for revoking: `token:ID`, `key:BASE64`, `certificate:` and its entry in the users file
+   * (`sha256:BASE64` of the public key, `dns:NAME`, …), `shared-token`, `hook` or `none`. Never a secret.
    */
   readonly credential: string;
   /** Only those that the `authenticate` option gave. */

@@ -1,10 +1,10 @@
 export type { Logger } from "@culvert/peer";
 export { CulvertError, type ErrorCode, type SessionOptions } from "@culvert/protocol";
+export type { AuditFact, AuditRecord } from "./audit-record.ts";
 export type { AuthenticatedAs, AuthenticateHook, AuthenticationRequest } from "./authenticate-hook.ts";
 export type { Identity } from "./identity.ts";
 export { type NewToken, newToken } from "./login-token.ts";
 export type { PeerCertificate } from "./peer-certificate.ts";
-export type { PolicyRequest, PolicyVerdict } from "./policy.ts";
 export { Server, type ServerAddress, type ServerStats } from "./server.ts";
 export type {
   ServerEvent,
@@ -20,4 +20,5 @@ export {
   SERVER_DEFAULTS,
   type ServerOptions,
 } from "./server-options.ts";
-export type { SessionInfo, TunnelInfo } from "./server-session.ts";
+export type { SessionInfo } from "./server-session.ts";
+export type { TunnelInfo } from "./session-tunnels.ts";

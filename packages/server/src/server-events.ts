@@ -43,6 +43,8 @@ export type ServerEvent =
       readonly type: "refused";
       readonly remoteAddress: string | undefined;
       readonly reason: ErrorCode | number;
+      /** What was wrong, for the operator; the client is not told. */
+      readonly why?: string;
     };
 
 export type ServerEventType = ServerEvent["type"];

@@ -3,7 +3,9 @@ import { type Logger, silentLogger } from "@culvert/peer";
 import type { Users } from "@culvert/policy";
 import { CulvertError, resolveSessionOptions, type SessionOptions } from "@culvert/protocol";
 import { isLoopbackHost } from "./arrival-path.ts";
+import type { AuditRecord } from "./audit-record.ts";
 import type { AuthenticateHook } from "./authenticate-hook.ts";
+import { commonGrants } from "./common-grants.ts";
 
 /** How a server is set up. Everything has a default; times are milliseconds. */
 export interface ServerOptions {
@@ -33,6 +35,18 @@ export interface ServerOptions {
    * the address that the connection came to, unless through a proxy. Default none.
    */
   readonly publicNames?: readonly string[];
+  /**
+   * What everybody may connect to from here who has no grants of its own: rules such as `db.internal:5432`, `10.0.0.0/8:80,443`.
+   * Default: everything for whoever comes from this machine, if only this machine can reach the server; nothing for others.
+   */
+  readonly allowConnect?: readonly string[] | undefined;
+  /** The same for where they may have the server listen: rules such as `8000-8999`, `0.0.0.0:443`. Default as `allowConnect`. */
+  readonly allowListen?: readonly string[] | undefined;
+  /**
+   * Is told who came in, was refused, listened and connected where, and how much was carried. Called in the middle of things: it
+   * must return at once. Default none.
+   */
+  readonly audit?: ((record: AuditRecord) => void) | undefined;
   /** `Origin` values that are let in. Default none: tunnel clients send no `Origin`, web pages always do. */
   readonly origins?: readonly string[];
   /** Grace, keepalive, windows, replay and limits of each session. */
@@ -91,11 +105,19 @@ export interface ServerOptions {
 
 /** The options with every default filled in; what has no default is present and may be undefined. */
 export type ResolvedServerOptions = Readonly<
-  Required<Omit<ServerOptions, "session" | "token" | "users" | "authenticate" | "lookup">> & {
+  Required<
+    Omit<
+      ServerOptions,
+      "session" | "token" | "users" | "authenticate" | "allowConnect" | "allowListen" | "audit" | "lookup"
+    >
+  > & {
     session: SessionOptions;
     token: string | undefined;
     users: Users | undefined;
     authenticate: AuthenticateHook | undefined;
+    allowConnect: readonly string[] | undefined;
+    allowListen: readonly string[] | undefined;
+    audit: ((record: AuditRecord) => void) | undefined;
     lookup: LookupFunction | undefined;
   }
 >;
@@ -109,6 +131,9 @@ export const SERVER_DEFAULTS: Omit<ResolvedServerOptions, "session"> = Object.fr
   authenticate: undefined,
   noAuth: false,
   publicNames: Object.freeze([]),
+  allowConnect: undefined,
+  allowListen: undefined,
+  audit: undefined,
   origins: Object.freeze([]),
   dialTimeoutMs: 10_000,
   handshakeTimeoutMs: 5000,
@@ -178,6 +203,9 @@ export function resolveServerOptions(given: ServerOptions = {}): ResolvedServerO
     throw invalid("logger must have pino's methods, child among them");
   checkToken(options.token);
   checkAuthentication(options);
+  commonGrants(options);
+  if (options.audit !== undefined && typeof options.audit !== "function")
+    throw invalid("audit must be a function");
   return Object.freeze(options);
 }
 

@@ -3,25 +3,22 @@ import {
   type DialingStats,
   type Link,
   type LinkStats,
-  ListeningTunnel,
-  type ListeningTunnelStats,
   type Logger,
   LookupShare,
   type RoomShare,
-  type TunnelRequest,
 } from "@culvert/peer";
-import {
-  CulvertError,
-  type ErrorCode,
-  formatEndpoint,
-  type IncomingStream,
-  type SessionMemory,
-} from "@culvert/protocol";
+import type { CulvertError, ErrorCode, IncomingStream, SessionMemory } from "@culvert/protocol";
+import type { Audit } from "./audit.ts";
 import type { Identity } from "./identity.ts";
+import type { CountedSession } from "./identity-load.ts";
+import { JudgedDial } from "./judged-dial.ts";
 import { ListenRate } from "./listen-rate.ts";
-import { decidePolicy } from "./policy.ts";
+import type { ListenerTable } from "./listener-table.ts";
 import type { ServerEvent, SessionIdentity, SessionState } from "./server-events.ts";
 import type { ResolvedServerOptions } from "./server-options.ts";
+import { SessionAudit } from "./session-audit.ts";
+import type { SessionRights } from "./session-rights.ts";
+import { SessionTunnels, type TunnelInfo } from "./session-tunnels.ts";
 
 /** A look at one session. */
 export interface SessionInfo extends SessionIdentity {
@@ -37,34 +34,12 @@ export interface SessionInfo extends SessionIdentity {
   readonly dialing: DialingStats;
 }
 
-/** A listener that the client asked for. */
-export interface TunnelInfo extends ListeningTunnelStats {
-  readonly tunnelId: number;
-  readonly name: string;
-  /** As it was asked for. */
-  readonly listen: string;
-  /** Where it listens. */
-  readonly address: string;
-}
-
-/** A tunnel is being opened, is open, or is to be closed as soon as it is open. */
-type TunnelState =
-  | { readonly name: "opening" }
-  | { readonly name: "open"; readonly tunnel: ListeningTunnel; readonly address: string }
-  | { readonly name: "closing" };
-
-interface TunnelSlot {
-  readonly request: TunnelRequest;
-  readonly log: Logger;
-  state: TunnelState;
-}
-
 export interface ServerSessionOptions {
   readonly id: string;
   /** The client's name. */
   readonly name: string;
-  /** Who made it. */
-  readonly who: Identity;
+  /** Of who made it. */
+  readonly rights: SessionRights;
   readonly agent: string;
   readonly link: Link;
   /** What the link has of the server's; it gives it back. */
@@ -73,6 +48,9 @@ export interface ServerSessionOptions {
   /** Where its dials count, and its sockets: visitors, targets, listeners. */
   readonly dials: RoomShare;
   readonly sockets: RoomShare;
+  /** Who listens where, of all sessions. */
+  readonly listeners: ListenerTable;
+  readonly audit: Audit | undefined;
   readonly emit: (event: ServerEvent) => void;
   /** The session is over; its listeners are being closed. */
   readonly onEnded: (cause: CulvertError) => void;
@@ -84,7 +62,7 @@ export interface ServerSessionOptions {
  * One session at the server: what its client asks for, decided by the policy, and carried out. It owns the listeners
  * and dials of the session; they end with it.
  */
-export class ServerSession {
+export class ServerSession implements CountedSession {
   readonly link: Link;
   readonly agent: string;
   readonly createdAt: number = Date.now();
@@ -96,14 +74,9 @@ export class ServerSession {
   /** What the client may make the resolver do at once, be it for targets or for listeners. */
   readonly #lookupShare = new LookupShare();
   readonly #dialing: DialingSide;
-  readonly #tunnels = new Map<number, TunnelSlot>();
-  #who: Identity;
+  readonly #tunnels: SessionTunnels;
   #remoteAddress: string | undefined;
-  /** Listeners that are being opened, and that are being closed. */
-  readonly #opening = new Set<Promise<void>>();
-  readonly #closing = new Set<Promise<void>>();
   #state: SessionState = "new";
-  #takesListeners = true;
   readonly #listenRate: ListenRate;
 
   /** Memory beyond the part that each session owns. */
@@ -113,28 +86,45 @@ export class ServerSession {
 
   /** Who authenticated for its last transport: always the same name, perhaps by another credential. */
   get who(): Identity {
-    return this.#who;
+    return this.#options.rights.identity;
+  }
+
+  get streams(): number {
+    return this.link.streams;
+  }
+
+  get listeners(): number {
+    return this.#tunnels.size;
   }
 
   get identity(): SessionIdentity {
     const { id, name } = this.#options;
-    return { id, owner: this.#who.name, credential: this.#who.credential, name };
+    return { id, owner: this.who.name, credential: this.who.credential, name };
   }
 
   constructor(options: ServerSessionOptions) {
     this.#options = options;
-    this.#who = options.who;
     this.link = options.link;
     this.agent = options.agent;
+    const { rights, sockets, listeners: table, emit, link } = options;
     const { dialTimeoutMs, lookup, logger, session: timeouts } = options.options;
+    const identity = (): SessionIdentity => this.identity;
+    const audit = options.audit === undefined ? undefined : new SessionAudit(options.audit, identity);
     this.#log = logger.child({ session: options.id, client: options.name });
     this.#dialing = new DialingSide({
       dialTimeoutMs,
       lookup,
       lookupShare: this.#lookupShare,
       room: options.dials,
-      sockets: options.sockets,
+      sockets,
       timeouts,
+      watch: audit,
+      logger: this.#log,
+    });
+    this.#tunnels = new SessionTunnels({
+      ...{ identity, rights, table, link, sockets, audit, emit },
+      lookupShare: this.#lookupShare,
+      session: timeouts,
       logger: this.#log,
     });
     this.link.onStream = (incoming) => this.#answer(incoming);
@@ -143,9 +133,7 @@ export class ServerSession {
       const fault = this.#listenRate.faultAt(performance.now());
       if (fault !== undefined) request.closed(fault);
       if (fault === "too_many_glitches") this.link.close(fault);
-      if (fault !== undefined) return;
-      const opening = this.#listen(request).finally(() => this.#opening.delete(opening));
-      this.#opening.add(opening);
+      if (fault === undefined) this.#tunnels.open(request);
     };
     this.link.onAttached = () => this.#attached();
     this.link.onDetached = (cause) => this.#detached(cause);
@@ -157,12 +145,6 @@ export class ServerSession {
   }
 
   info(): SessionInfo {
-    const tunnels: TunnelInfo[] = [];
-    for (const { request, state } of this.#tunnels.values()) {
-      if (state.name !== "open") continue;
-      const { tunnelId, name, listen } = request;
-      tunnels.push({ tunnelId, name, listen, address: state.address, ...state.tunnel.stats() });
-    }
     return {
       ...this.identity,
       state: this.#state,
@@ -170,27 +152,30 @@ export class ServerSession {
       remoteAddress: this.#remoteAddress,
       createdAt: this.createdAt,
       link: this.link.stats(),
-      tunnels,
+      tunnels: this.#tunnels.info(),
       dialing: this.#dialing.stats(),
     };
   }
 
   /** It is about to get a transport, from there and by who authenticated for it. */
   arrived(who: Identity, remoteAddress: string | undefined): void {
-    this.#who = who;
+    this.#options.rights.identity = who;
     this.#remoteAddress = remoteAddress;
   }
 
   /** Takes no visitors any more; connections go on. The server is going away. */
   closeListeners(code: ErrorCode): void {
-    this.#takesListeners = false;
-    for (const slot of this.#tunnels.values()) this.#closeTunnel(slot, code);
+    this.#tunnels.close(code);
+  }
+
+  /** The rules have changed, see {@link SessionTunnels.judgeAgain}. What is open and was dialed goes on. */
+  judgeListeners(): void {
+    this.#tunnels.judgeAgain();
   }
 
   /** After the end: resolves when all listeners are closed and their addresses free. */
   async listenersClosed(): Promise<void> {
-    await Promise.all(this.#opening);
-    await Promise.all(this.#closing);
+    await this.#tunnels.closed();
   }
 
   // -- the link's life
@@ -198,7 +183,7 @@ export class ServerSession {
   #attached(): void {
     this.detachedSince = undefined;
     this.#become("attached");
-    const { name: owner, credential } = this.#who;
+    const { name: owner, credential } = this.who;
     this.#log.info(
       { remoteAddress: this.#remoteAddress, agent: this.agent, owner, credential },
       "session attached",
@@ -237,85 +222,13 @@ export class ServerSession {
       this.#dialing.answer(incoming, { kind: "refuse", code });
       return;
     }
-    const { owner, name } = this.identity;
-    const verdict = decidePolicy({ kind: "connect", owner, name, address: target });
-    const allowed = verdict.kind === "allow";
-    this.#dialing.answer(incoming, allowed ? { kind: "dial", endpoint: verdict.endpoint } : verdict);
-  }
-
-  // -- LISTEN: the client's visitors arrive here
-
-  async #listen(request: TunnelRequest): Promise<void> {
-    const { tunnelId, name } = request;
-    const log = this.#log.child({ tunnel: tunnelId });
-    const slot: TunnelSlot = { request, log, state: { name: "opening" } };
-    this.#tunnels.set(tunnelId, slot);
-    request.onClose = () => this.#closeTunnel(slot, "closed");
-    try {
-      const tunnel = await this.#open(request, log);
-      // The session may have ended meanwhile, or the client may want it no more.
-      if (slot.state.name === "closing") {
-        this.#close(tunnel, slot, "closed");
-        return;
-      }
-      const address = formatEndpoint(tunnel.address);
-      slot.state = { name: "open", tunnel, address };
-      request.ready(address);
-      log.info({ name, listen: request.listen, address }, "tunnel listens");
-      this.#tellTunnel(slot, { current: "listening", address });
-    } catch (error) {
-      this.#tunnels.delete(tunnelId);
-      const code = error instanceof CulvertError ? error.code : "bind_failed";
-      request.closed(code);
-      log.warn({ name, listen: request.listen, code, cause: String(error) }, "tunnel cannot listen");
-      this.#tellTunnel(slot, { current: "failed", code });
+    const { rights } = this.#options;
+    const tooMany = rights.faultOfOpen(0);
+    if (tooMany !== undefined) {
+      this.#dialing.answer(incoming, { kind: "refuse", code: tooMany, reason: "a limit of the identity" });
+      return;
     }
-  }
-
-  async #open(request: TunnelRequest, logger: Logger): Promise<ListeningTunnel> {
-    if (!this.#takesListeners) throw new CulvertError("shutting_down");
-    const { owner, name } = this.identity;
-    const verdict = decidePolicy({ kind: "listen", owner, name, address: request.listen });
-    if (verdict.kind === "refuse") throw new CulvertError(verdict.code);
-    const { tunnelId } = request;
-    return await ListeningTunnel.listen({
-      listen: verdict.endpoint,
-      request: { tunnelId },
-      link: this.link,
-      maxVisitors: this.#options.options.session.maxStreams,
-      sockets: this.#options.sockets,
-      timeouts: this.#options.options.session,
-      lookupShare: this.#lookupShare,
-      logger,
-    });
-  }
-
-  #closeTunnel(slot: TunnelSlot, code: ErrorCode): void {
-    const { state } = slot;
-    slot.state = { name: "closing" };
-    if (state.name === "open") this.#close(state.tunnel, slot, code);
-  }
-
-  #close(tunnel: ListeningTunnel, slot: TunnelSlot, code: ErrorCode): void {
-    const { request } = slot;
-    this.#tunnels.delete(request.tunnelId);
-    const closing = tunnel
-      .close()
-      .catch((error: unknown) => slot.log.warn({ cause: String(error) }, "the listener did not close well"))
-      .finally(() => {
-        this.#closing.delete(closing);
-        request.closed(code); // only now is the address free for another tunnel of the client
-        slot.log.info({ name: request.name, listen: request.listen, code }, "tunnel closed");
-        this.#tellTunnel(slot, { current: "closed", code });
-      });
-    this.#closing.add(closing);
-  }
-
-  #tellTunnel(
-    slot: TunnelSlot,
-    what: { current: "listening"; address: string } | { current: "failed" | "closed"; code: ErrorCode },
-  ): void {
-    const { tunnelId, name, listen } = slot.request;
-    this.#options.emit({ type: "tunnel", session: this.identity, tunnelId, name, listen, ...what });
+    const wish = rights.judge("connect", target);
+    this.#dialing.answer(incoming, wish.kind === "refuse" ? wish : new JudgedDial(wish.endpoint, rights));
   }
 }

@@ -1,13 +1,18 @@
 import type { Server as HttpServer } from "node:http";
 import { Listeners, type Logger } from "@culvert/peer";
+import type { Users } from "@culvert/policy";
 import { CulvertError, type MemoryLevel } from "@culvert/protocol";
 import { Admission, type Arrival, retryAfterMs } from "./admission.ts";
 import { isLoopbackHost } from "./arrival-path.ts";
+import { Audit } from "./audit.ts";
 import { Authenticators } from "./authenticators.ts";
+import { Authority } from "./authority.ts";
+import { commonGrants } from "./common-grants.ts";
 import { Door } from "./door.ts";
 import { Gate } from "./gate.ts";
 import { type MountableServer, MountTable } from "./mount-table.ts";
 import { createOwnHttpServer, listenOn } from "./own-http-server.ts";
+import { OwnPorts } from "./own-ports.ts";
 import type { ServerEvent, ServerEventOf, ServerEventType, ServerState } from "./server-events.ts";
 import {
   checkPath,
@@ -64,6 +69,8 @@ export class Server {
   readonly #listeners = new Listeners<ServerEvent>();
   readonly #admission: Admission;
   readonly #authenticators: Authenticators;
+  readonly #authority: Authority;
+  readonly #ownPorts = new OwnPorts();
   readonly #door: Door;
   readonly #unmounts: (() => void)[] = [];
   #state: ServerState = "idle";
@@ -75,8 +82,19 @@ export class Server {
   constructor(options: ServerOptions = {}) {
     this.#options = resolveServerOptions(options);
     this.#log = this.#options.logger;
-    const emit = (event: ServerEvent): void => this.#listeners.tell(event);
-    this.#admission = new Admission(this.#options, emit);
+    const { audit: write, users, host } = this.#options;
+    const audit = write === undefined ? undefined : new Audit(write, this.#log);
+    const emit = (event: ServerEvent): void => {
+      audit?.hear(event);
+      this.#listeners.tell(event);
+    };
+    this.#authority = new Authority({
+      users,
+      common: commonGrants(this.#options),
+      isLocalServer: () => this.#own === undefined || isLoopbackHost(host),
+      context: { isOwn: (address, port) => this.#ownPorts.has(address, port) },
+    });
+    this.#admission = new Admission({ options: this.#options, authority: this.#authority, audit, emit });
     this.#authenticators = new Authenticators(this.#options);
     const { origins, maxUnauthenticated, maxUnauthenticatedPerAddress } = this.#options;
     const rate = new UpgradeRate(this.#options.maxUpgradesPerSecond, performance.now());
@@ -86,7 +104,12 @@ export class Server {
       retryAfterSeconds: () => (this.#takesTransports ? undefined : Math.ceil(retryAfterMs() / 1000)),
       hasTime: (remoteAddress) => rate.take(performance.now(), remoteAddress),
     });
-    const admit = (arrival: Arrival): void => this.#admission.receive(arrival);
+    const admit = (arrival: Arrival): void => {
+      const { identity, remoteAddress, userAgent } = arrival;
+      const { name, credential } = identity;
+      audit?.tell({ type: "login", identity: name, credential, remoteAddress, userAgent });
+      this.#admission.receive(arrival);
+    };
     const strangers = { most: maxUnauthenticated, mostPerAddress: maxUnauthenticatedPerAddress };
     this.#door = new Door({ gate, strangers, logger: this.#log, emit, admit });
   }
@@ -103,6 +126,7 @@ export class Server {
     if (this.#own !== undefined) return Promise.reject(new CulvertError("already_started"));
     const own = createOwnHttpServer(this.#options.headTimeoutMs);
     this.#door.serve(own, this.#options.path);
+    this.#ownPorts.add(own);
     this.#own = own;
     this.#starting = this.#listen(own);
     return this.#starting;
@@ -122,7 +146,8 @@ export class Server {
       throw new CulvertError("aborted", "closed before it listened");
     }
     this.#become("running");
-    this.#log.info({ ...this.address, auth: this.#authenticators.description }, "server listens");
+    const [auth, allowed] = [this.#authenticators.description, this.#authority.description];
+    this.#log.info({ ...this.address, auth, allowed }, "server listens");
   }
 
   /**
@@ -146,9 +171,29 @@ export class Server {
         );
       }
     }
-    this.#unmounts.push(MountTable.add(httpServer, path, this.#door));
+    this.#unmounts.push(MountTable.add(httpServer, path, this.#door), this.#ownPorts.add(httpServer));
     if (this.#state === "idle") this.#become("running");
     this.#log.info({ path }, "server mounted");
+  }
+
+  /**
+   * From now on these are the users: who may come in, and what each may do. Sessions whose user is gone or has expired, or
+   * whose credential is not in it any more, end with `revoked` and cannot be resumed; listeners that are not granted any more
+   * are closed. Connections that are open go on, further ones are judged by the new rules.
+   * @throws CulvertError `invalid_option` when the server was made without `users`.
+   */
+  setUsers(users: Users): void {
+    if (this.#options.users === undefined)
+      throw new CulvertError(
+        "invalid_option",
+        "the server was made without users; give it some, or none in them",
+      );
+    // In one turn: nobody is judged by half of it.
+    this.#authenticators.setUsers(users);
+    this.#authority.setUsers(users);
+    this.#admission.rulesChanged();
+    const [auth, allowed] = [this.#authenticators.description, this.#authority.description];
+    this.#log.info({ auth, allowed }, "users changed");
   }
 
   /** Where it listens since `start`; undefined before and after, and when it is only mounted. */
@@ -192,6 +237,7 @@ export class Server {
     await this.#door.empty(CLOSE_MS);
     for (const unmount of this.#unmounts.splice(0)) unmount();
     await Promise.all([closed, ...sessions.map((session) => session.listenersClosed())]);
+    this.#admission.close();
     this.#become("closed");
     this.#log.info({}, "server closed");
   }

@@ -102,7 +102,7 @@ export class UserLogins {
     ];
     return marks.flatMap((mark) => {
       const user = this.#users?.byCertificate.get(mark);
-      const found = user === undefined ? undefined : claimOf(user, `certificate:sha256:${spkiSha256}`);
+      const found = user === undefined ? undefined : claimOf(user, `certificate:${mark}`);
       return found !== undefined && "claim" in found ? [found.claim] : [];
     });
   }

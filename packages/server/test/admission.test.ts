@@ -3,6 +3,7 @@ import { decodeHandshake, encodeHello, MemoryPool, type SessionMemory } from "@c
 import { expect, onTestFinished, test, vi } from "vitest";
 import { Admission } from "../src/admission.ts";
 import { resolveServerOptions } from "../src/server-options.ts";
+import { authorityOf } from "./support/authorities.ts";
 import { somebody } from "./support/identities.ts";
 import { helloOf } from "./support/raw-client.ts";
 
@@ -31,6 +32,7 @@ async function arrive(admission: Admission, name: string): Promise<string> {
       transport,
       identity: somebody(),
       remoteAddress: undefined,
+      userAgent: undefined,
       onAdmitted: () => undefined,
     });
     transport.handler?.onMessage(encodeHello(helloOf({ name })));
@@ -41,7 +43,12 @@ test("who takes a name over while readers hold all the memory may come back late
   const admit = vi.spyOn(MemoryPool.prototype, "admit");
   onTestFinished(() => admit.mockRestore());
   const options = resolveServerOptions({ memoryBudgetBytes: 1024 * KiB });
-  const admission = new Admission(options, () => undefined);
+  const admission = new Admission({
+    options,
+    authority: authorityOf(),
+    audit: undefined,
+    emit: () => undefined,
+  });
   expect(await arrive(admission, "a")).toBe("welcome");
   expect(await arrive(admission, "b")).toBe("welcome");
   const [a, b] = admit.mock.results.map(({ value }) => value as SessionMemory) as [

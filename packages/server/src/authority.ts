@@ -1,0 +1,133 @@
+import {
+  type Action,
+  type Decision,
+  decide,
+  EVERYTHING,
+  type Grants,
+  NOTHING,
+  type PolicyContext,
+  type Question,
+  type User,
+  type Users,
+} from "@culvert/policy";
+import { CulvertError, checkTarget, type Endpoint, type ErrorCode, parseEndpoint } from "@culvert/protocol";
+import type { Identity } from "./identity.ts";
+
+export interface AuthorityOptions {
+  readonly users: Users | undefined;
+  /** What everybody may do who has no grants of its own; undefined: nothing was written out. */
+  readonly common: Grants | undefined;
+  /** Can only this machine reach the server, or is it mounted where that is the identity's to say? */
+  readonly isLocalServer: () => boolean;
+  /** Which ports are the server's own. */
+  readonly context: PolicyContext;
+}
+
+/** What was asked for, read; or why it cannot be. */
+export type Wish =
+  | { readonly kind: "wish"; readonly endpoint: Endpoint }
+  | { readonly kind: "refuse"; readonly code: ErrorCode; readonly reason: string };
+
+/**
+ * Who may do what. The one place that decides: for every stream and every listener, of every kind, at the moment when it is
+ * asked for. Nothing that was announced or allowed earlier counts.
+ */
+export class Authority {
+  readonly #options: AuthorityOptions;
+  #users: Users | undefined;
+  /** Tokens of the present users whose id stood for another token before. */
+  #replaced: ReadonlySet<string> = new Set();
+
+  constructor(options: AuthorityOptions) {
+    this.#options = options;
+    this.#users = options.users;
+  }
+
+  /** What clients may do, for the operator. */
+  get description(): string {
+    const { common, isLocalServer } = this.#options;
+    if (this.#users === undefined && common === undefined) {
+      return isLocalServer() ? "everything, to who comes from this machine" : "nothing: no rules were given";
+    }
+    const parts = this.#users === undefined ? [] : [`what users(${this.#users.byName.size}) are granted`];
+    if (common !== undefined) {
+      const { connect, listen } = common;
+      parts.push(`to others: ${connect.allow.length} rules to connect, ${listen.allow.length} to listen`);
+    }
+    return parts.join("; ");
+  }
+
+  /** From the next decision on these are the users. */
+  setUsers(users: Users): void {
+    this.#replaced = replacedTokens(this.#users, users);
+    this.#users = users;
+  }
+
+  grantsOf(identity: Identity): Grants {
+    if (identity.user !== undefined) return this.#users?.byName.get(identity.user)?.grants ?? NOTHING;
+    const { common, isLocalServer } = this.#options;
+    const written = identity.grants ?? common;
+    if (written !== undefined) return written;
+    // Who wrote rules for somebody wants no others.
+    const isUnwritten = this.#users === undefined;
+    return isUnwritten && identity.isLocal && isLocalServer() ? EVERYTHING : NOTHING;
+  }
+
+  decide(identity: Identity, question: Question): Decision {
+    return decide(this.grantsOf(identity), question, this.#options.context);
+  }
+
+  /** As it is asked by a client, in text: read, canonical, and decided as far as it can be without the address. */
+  judge(identity: Identity, action: Action, text: string): Wish {
+    let endpoint: Endpoint;
+    try {
+      endpoint = parseEndpoint(text, action);
+      if (action === "connect") checkTarget(endpoint);
+    } catch (error) {
+      const code = error instanceof CulvertError ? error.code : "internal_error";
+      return { kind: "refuse", code, reason: String(error) };
+    }
+    const { allowed, reason } = this.decide(identity, { action, endpoint });
+    return allowed ? { kind: "wish", endpoint } : { kind: "refuse", code: "forbidden", reason };
+  }
+
+  /** Until when it may be here, ms since the epoch; undefined: as long as nobody says otherwise. */
+  expiryOf(identity: Identity): number | undefined {
+    const user = identity.user === undefined ? undefined : this.#users?.byName.get(identity.user);
+    return user?.expiresAt ?? identity.expiresAt;
+  }
+
+  /** May who came in as this not be here any more? @param now ms since the epoch. */
+  isRevoked(identity: Identity, now: number): boolean {
+    if ((this.expiryOf(identity) ?? Number.POSITIVE_INFINITY) <= now) return true;
+    if (identity.user === undefined) return false;
+    const user = this.#users?.byName.get(identity.user);
+    return user === undefined || !this.#holds(user, identity.credential);
+  }
+
+  /** Does the user still have what was shown? */
+  #holds(user: User, credential: string): boolean {
+    const colon = credential.indexOf(":");
+    const [kind, value] = [credential.slice(0, colon), credential.slice(colon + 1)];
+    switch (kind) {
+      case "token":
+        return !this.#replaced.has(value) && user.tokens.some(({ id }) => id === value);
+      case "key":
+        return user.keys.includes(value);
+      case "certificate":
+        return this.#users?.byCertificate.get(value)?.name === user.name;
+      default:
+        return true;
+    }
+  }
+}
+
+/** An id that stands for another token now: who has the old one has nothing. */
+function replacedTokens(before: Users | undefined, now: Users): ReadonlySet<string> {
+  const replaced = new Set<string>();
+  for (const [id, { token }] of now.byTokenId) {
+    const former = before?.byTokenId.get(id)?.token.sha256;
+    if (former !== undefined && former !== token.sha256) replaced.add(id);
+  }
+  return replaced;
+}

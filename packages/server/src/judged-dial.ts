@@ -1,0 +1,37 @@
+import type { DialDecision } from "@culvert/peer";
+import type { Decision } from "@culvert/policy";
+import { CulvertError, type Endpoint } from "@culvert/protocol";
+import type { SessionRights } from "./session-rights.ts";
+
+/** A stream that may be dialed, if an address of its target may. Judges each one when it is known, by the rules of that moment. */
+export class JudgedDial implements Extract<DialDecision, { kind: "dial" }> {
+  readonly kind = "dial";
+  readonly endpoint: Endpoint;
+  readonly #decisions = new Map<string, Decision>();
+  readonly #rights: SessionRights;
+
+  constructor(endpoint: Endpoint, rights: SessionRights) {
+    this.endpoint = endpoint;
+    this.#rights = rights;
+  }
+
+  readonly faultOf = (address: string): CulvertError | undefined => {
+    const decision = this.#rights.decide({ action: "connect", endpoint: this.endpoint, address });
+    this.#decisions.set(address, decision);
+    return decision.allowed ? undefined : new CulvertError("forbidden", `${address}: ${decision.reason}`);
+  };
+
+  /** The addresses that the target turned out to have. */
+  get addresses(): string[] {
+    return [...this.#decisions.keys()];
+  }
+
+  /** The rule by which `address` was dialed; that of the target where there is no address. */
+  ruleOf(address: string | undefined): string | undefined {
+    const decision =
+      address === undefined
+        ? this.#rights.decide({ action: "connect", endpoint: this.endpoint })
+        : this.#decisions.get(address);
+    return decision?.rule?.where;
+  }
+}
