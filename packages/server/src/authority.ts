@@ -113,7 +113,7 @@ export class Authority {
       case "token":
         return !this.#replaced.has(value) && user.tokens.some(({ id }) => id === value);
       case "key":
-        return user.keys.includes(value);
+        return user.keys.some((key) => key === value || key === `ed25519:${value}`);
       case "certificate":
         return this.#users?.byCertificate.get(value)?.name === user.name;
       default:

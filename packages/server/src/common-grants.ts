@@ -1,4 +1,4 @@
-import { type Grants, parseGrants } from "@culvert/policy";
+import { type Action, type Grants, NOTHING, parseRules, type RuleSet } from "@culvert/policy";
 
 /**
  * What everybody may do who has no grants of its own; undefined when nothing was written out. Written rules for the one do not
@@ -11,8 +11,13 @@ export function commonGrants(options: {
 }): Grants | undefined {
   const { allowConnect, allowListen } = options;
   if (allowConnect === undefined && allowListen === undefined) return undefined;
-  return parseGrants(
-    { connect: { allow: allowConnect ?? [] }, listen: { allow: allowListen ?? [] } },
-    "common rules",
-  );
+  return {
+    ...NOTHING,
+    connect: ruleSet(allowConnect, "connect", "allowConnect"),
+    listen: ruleSet(allowListen, "listen", "allowListen"),
+  };
+}
+
+function ruleSet(allow: readonly string[] | undefined, action: Action, where: string): RuleSet {
+  return { ...NOTHING[action], allow: parseRules(allow ?? [], action, where) };
 }
