@@ -1,5 +1,6 @@
 export type { Logger } from "@culvert/peer";
 export { CulvertError, type ErrorCode, type SessionOptions } from "@culvert/protocol";
+export { type PeerCertificate, peerCertificateOf } from "./peer-certificate.ts";
 export type { PolicyRequest, PolicyVerdict } from "./policy.ts";
 export { Server, type ServerAddress, type ServerStats } from "./server.ts";
 export type {
@@ -17,3 +18,4 @@ export {
   type ServerOptions,
 } from "./server-options.ts";
 export type { SessionInfo, TunnelInfo } from "./server-session.ts";
+export type { ServerTlsOptions, SniCallback } from "./server-tls.ts";

@@ -1,6 +1,7 @@
 import type { LookupFunction } from "node:net";
 import { type Logger, silentLogger } from "@culvert/peer";
 import { CulvertError, resolveSessionOptions, type SessionOptions } from "@culvert/protocol";
+import { resolveServerTls, type ServerTls, type ServerTlsOptions } from "./server-tls.ts";
 import { isLoopbackHost } from "./token.ts";
 
 /** How a server is set up. Everything has a default; times are milliseconds. */
@@ -13,6 +14,10 @@ export interface ServerOptions {
   readonly path?: string;
   /** The secret that every client must show; 16 to 1024 visible ASCII characters. Default none: loopback only. */
   readonly token?: string | undefined;
+  /** Serves `wss:` instead of `ws:` on the port of its own. Default none. See `setTls` for new certificates. */
+  readonly tls?: ServerTlsOptions | undefined;
+  /** How long a client may take for the TLS handshake, on a port of our own. Default 10 s. */
+  readonly tlsHandshakeTimeoutMs?: number;
   /** `Origin` values that are let in. Default none: tunnel clients send no `Origin`, web pages always do. */
   readonly origins?: readonly string[];
   /** Grace, keepalive, windows, replay and limits of each session. */
@@ -71,9 +76,10 @@ export interface ServerOptions {
 
 /** The options with every default filled in; what has no default is present and may be undefined. */
 export type ResolvedServerOptions = Readonly<
-  Required<Omit<ServerOptions, "session" | "token" | "lookup">> & {
+  Required<Omit<ServerOptions, "session" | "token" | "tls" | "lookup">> & {
     session: SessionOptions;
     token: string | undefined;
+    tls: ServerTls | undefined;
     lookup: LookupFunction | undefined;
   }
 >;
@@ -83,6 +89,8 @@ export const SERVER_DEFAULTS: Omit<ResolvedServerOptions, "session"> = Object.fr
   port: 9000,
   path: "/",
   token: undefined,
+  tls: undefined,
+  tlsHandshakeTimeoutMs: 10_000,
   origins: Object.freeze([]),
   dialTimeoutMs: 10_000,
   handshakeTimeoutMs: 5000,
@@ -114,6 +122,7 @@ const INTEGERS: Readonly<Record<string, readonly [min: number, max: number]>> = 
   maxUpgradesPerSecond: [1, 1_000_000],
   maxDials: [1, 1_000_000],
   maxSockets: [1, 1_000_000],
+  tlsHandshakeTimeoutMs: [1, MAX_TIMER_MS],
   headTimeoutMs: [1, MAX_TIMER_MS],
   drainMs: [0, MAX_TIMER_MS],
 };
@@ -122,7 +131,7 @@ const TOKEN_LENGTH: readonly [min: number, max: number] = [16, 1024];
 
 /**
  * Fills in the defaults, checks everything and freezes.
- * @throws CulvertError `invalid_option`, naming the option and its bound; never the token itself.
+ * @throws CulvertError `invalid_option`, naming the option and its bound; never the token itself, nor anything of a key.
  */
 export function resolveServerOptions(given: ServerOptions = {}): ResolvedServerOptions {
   const known = [...Object.keys(SERVER_DEFAULTS), "session"];
@@ -134,6 +143,7 @@ export function resolveServerOptions(given: ServerOptions = {}): ResolvedServerO
     ...SERVER_DEFAULTS,
     ...present,
     session: resolveSessionOptions(given.session, "session."),
+    tls: given.tls === undefined ? undefined : resolveServerTls(given.tls),
     origins: Object.freeze([...(given.origins ?? [])]),
   };
   for (const [key, [min, max]] of Object.entries(INTEGERS)) {

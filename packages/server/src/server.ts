@@ -1,11 +1,12 @@
 import type { Server as HttpServer } from "node:http";
-import { Listeners, type Logger } from "@culvert/peer";
+import type { Server as HttpsServer } from "node:https";
+import { dateFault, Listeners, type Logger } from "@culvert/peer";
 import { CulvertError, type MemoryLevel } from "@culvert/protocol";
 import { Admission, type Arrival, retryAfterMs } from "./admission.ts";
 import { Door } from "./door.ts";
 import { Gate } from "./gate.ts";
 import { type MountableServer, MountTable } from "./mount-table.ts";
-import { createOwnHttpServer, listenOn } from "./own-http-server.ts";
+import { createOwnHttpServer, createOwnHttpsServer, listenOn } from "./own-http-server.ts";
 import type { ServerEvent, ServerEventOf, ServerEventType, ServerState } from "./server-events.ts";
 import {
   checkPath,
@@ -14,6 +15,8 @@ import {
   type ServerOptions,
 } from "./server-options.ts";
 import type { SessionInfo } from "./server-session.ts";
+import { resolveServerTls, type ServerTls, type ServerTlsOptions } from "./server-tls.ts";
+import { TlsHandshakes } from "./tls-handshakes.ts";
 import { isLoopbackHost, sharedToken } from "./token.ts";
 import { UpgradeRate } from "./upgrade-rate.ts";
 import { within } from "./within.ts";
@@ -63,7 +66,8 @@ export class Server {
   readonly #door: Door;
   readonly #unmounts: (() => void)[] = [];
   #state: ServerState = "idle";
-  #own: HttpServer | undefined;
+  #tls: ServerTls | undefined;
+  #own: HttpServer | HttpsServer | undefined;
   #starting: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -71,6 +75,7 @@ export class Server {
   constructor(options: ServerOptions = {}) {
     this.#options = resolveServerOptions(options);
     this.#log = this.#options.logger;
+    this.#useTls(this.#options.tls);
     const emit = (event: ServerEvent): void => this.#listeners.tell(event);
     this.#admission = new Admission(this.#options, emit);
     const { token, origins, maxUnauthenticated, maxUnauthenticatedPerAddress } = this.#options;
@@ -96,14 +101,27 @@ export class Server {
   start(): Promise<void> {
     if (this.#isClosing) return Promise.reject(new CulvertError("not_running", "this server was closed"));
     if (this.#own !== undefined) return Promise.reject(new CulvertError("already_started"));
-    const own = createOwnHttpServer(this.#options.headTimeoutMs);
-    this.#door.serve(own, this.#options.path);
+    const own = this.#makeOwn();
     this.#own = own;
     this.#starting = this.#listen(own);
     return this.#starting;
   }
 
-  async #listen(own: HttpServer): Promise<void> {
+  #makeOwn(): HttpServer | HttpsServer {
+    const { headTimeoutMs, tlsHandshakeTimeoutMs, path } = this.#options;
+    const tls = this.#tls;
+    if (tls === undefined) {
+      const http = createOwnHttpServer(headTimeoutMs);
+      this.#door.serve(http, path);
+      return http;
+    }
+    const https = createOwnHttpsServer(headTimeoutMs, () => this.#tls ?? tls, tlsHandshakeTimeoutMs);
+    const handshakes = new TlsHandshakes(https, tlsHandshakeTimeoutMs, this.#log);
+    this.#door.serve(https, path, (socket) => handshakes.under(socket));
+    return https;
+  }
+
+  async #listen(own: HttpServer | HttpsServer): Promise<void> {
     try {
       await listenOn(own, this.#options.host, this.#options.port);
     } catch (error) {
@@ -121,6 +139,34 @@ export class Server {
       { ...this.address, auth: this.#options.token === undefined ? "none" : "token" },
       "server listens",
     );
+  }
+
+  /**
+   * Replaces the certificate, the key, the CAs of clients and the SNI callback. What is open goes on; the next connections
+   * get the new ones, and TLS sessions of before are not resumed. Whether client certificates are demanded cannot change.
+   * @throws CulvertError `invalid_option`, and everything is as it was; also for a server that was made without `tls`.
+   */
+  setTls(options: ServerTlsOptions): void {
+    if (this.#tls === undefined) throw new CulvertError("invalid_option", "this server was made without tls");
+    const tls = resolveServerTls(options);
+    if (tls.demandsClientCertificate !== this.#tls.demandsClientCertificate) {
+      throw new CulvertError(
+        "invalid_option",
+        "tls.clientCa can be replaced, but not added or taken away while the server runs: start it anew",
+      );
+    }
+    if (this.#own !== undefined && "setSecureContext" in this.#own) this.#own.setSecureContext(tls.context);
+    this.#useTls(tls);
+    this.#log.info({}, "TLS certificate replaced");
+  }
+
+  #useTls(tls: ServerTls | undefined): void {
+    this.#tls = tls;
+    if (tls === undefined) return;
+    const { validFrom, validTo } = tls.certificate;
+    const fault = dateFault(tls.certificate, Date.now());
+    if (fault !== undefined)
+      this.#log.warn({ fault, validFrom, validTo }, "clients will refuse this certificate");
   }
 
   /**
@@ -150,7 +196,12 @@ export class Server {
     const bound = this.#own?.address();
     if (bound === undefined || bound === null || typeof bound === "string") return undefined;
     const host = bound.family === "IPv6" ? `[${bound.address}]` : bound.address;
-    return { host: bound.address, port: bound.port, url: `ws://${host}:${bound.port}${this.#options.path}` };
+    const scheme = this.#tls === undefined ? "ws" : "wss";
+    return {
+      host: bound.address,
+      port: bound.port,
+      url: `${scheme}://${host}:${bound.port}${this.#options.path}`,
+    };
   }
 
   get state(): ServerState {
