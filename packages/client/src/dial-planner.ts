@@ -5,7 +5,10 @@ import { checkHeaders, hasHeader } from "./headers.ts";
 import { pause } from "./pause.ts";
 import { type ServerChoice, ServerChooser } from "./server-chooser.ts";
 
-type PlannerOptions = Pick<ResolvedClientOptions, "server" | "token" | "headers" | "connector" | "retry">;
+type PlannerOptions = Pick<
+  ResolvedClientOptions,
+  "server" | "token" | "headers" | "connector" | "tls" | "retry"
+>;
 
 /** Asks the caller's functions for what one dial needs, each within the connect time-out, and checks what they say. */
 export class DialPlanner {
@@ -21,13 +24,14 @@ export class DialPlanner {
    * @throws CulvertError `connect_failed`, whatever went wrong in a function: the next dial may find it mended.
    */
   async plan({ url, isOwn }: Pick<ServerChoice, "url" | "isOwn">, info: AttemptInfo): Promise<DialPlan> {
-    const { connector, retry } = this.#options;
+    const { connector, tls, retry } = this.#options;
     return {
       url: url ?? (await this.#ask("server", info, () => this.#serverUrl(info))),
       headers: await this.#headers(info, isOwn),
       attempt: info.attempt,
       timeoutMs: retry.connectTimeoutMs,
       connector,
+      tls,
     };
   }
 

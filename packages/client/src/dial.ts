@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { Transport } from "@culvert/peer";
 import type { CulvertError } from "@culvert/protocol";
+import type { ClientTls } from "./client-tls.ts";
 
 /** What a connector is asked for. */
 export interface ConnectRequest {
@@ -27,6 +28,8 @@ export interface DialPlan {
   /** From the start of the dial to the end of the upgrade. */
   readonly timeoutMs: number;
   readonly connector: Connector | undefined;
+  /** For a `wss:` URL. Undefined: the CAs that Node knows are trusted. */
+  readonly tls: ClientTls | undefined;
 }
 
 /** Why a dial failed, or a transport is no more. */
