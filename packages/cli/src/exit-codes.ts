@@ -43,6 +43,7 @@ const BY_CODE: Partial<Readonly<Record<ErrorCode, number>>> = {
   deadline_exhausted: EXIT.unavailable,
   // The retries are off and nobody that speaks Culvert is there: no refusal, nobody refused.
   not_culvert: EXIT.unavailable,
+  untrusted_server: EXIT.unavailable,
   displaced: EXIT.displaced,
   unauthorized: EXIT.refused,
   revoked: EXIT.refused,

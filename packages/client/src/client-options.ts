@@ -6,6 +6,7 @@ import {
   resolveSessionOptions,
   type SessionOptions,
 } from "@culvert/protocol";
+import { type ClientTls, type ClientTlsOptions, resolveClientTls } from "./client-tls.ts";
 import { resolveKey, resolveToken, type TokenProvider } from "./credentials.ts";
 import { defaultName } from "./default-name.ts";
 import type { Connector } from "./dial.ts";
@@ -80,6 +81,11 @@ export interface ClientOptions {
    * server with that. The token goes along either way; `headers` go to origins of `server` only. Default `same-host`.
    */
   readonly redirects?: Redirects;
+  /**
+   * How the servers of `wss:` URLs are trusted, and the client's own certificate. Default: certificates of CAs that Node knows,
+   * for the host of the URL.
+   */
+  readonly tls?: ClientTlsOptions | undefined;
   /** Opens the connection under each WebSocket. Default: TCP to the host of the URL. */
   readonly connector?: Connector;
   /** The tunnels to open at the start. Others can be opened later, and a client may have none and only `dial`. */
@@ -120,6 +126,7 @@ export interface ResolvedClientOptions {
   readonly name: string;
   readonly headers: Readonly<Record<string, string>> | HeadersProvider;
   readonly redirects: Redirects;
+  readonly tls: ClientTls | undefined;
   readonly connector: Connector | undefined;
   readonly tunnels: readonly TunnelSpec[];
   readonly retry: ResolvedRetryOptions;
@@ -170,6 +177,7 @@ const KEYS: readonly (keyof ClientOptions)[] = [
   "name",
   "headers",
   "redirects",
+  "tls",
   "connector",
   "tunnels",
   "mode",
@@ -203,13 +211,15 @@ export function resolveClientOptions(given: ClientOptions): ResolvedClientOption
   }
   const session = read.get("session") as Partial<SessionOptions> | undefined;
   const name = read.optionalText("name", 1, 255) ?? defaultName(tunnels.map(namedTunnel));
+  const server = resolveServer(read.get("server"));
   return Object.freeze({
-    server: resolveServer(read.get("server")),
+    server,
     token,
     key,
     name,
     headers,
     redirects: resolveRedirects(read),
+    tls: resolveTls(read, server),
     connector: functionOf<Connector>(read, "connector"),
     tunnels: Object.freeze(tunnels),
     retry: resolveRetryOptions(read.get("retry")),
@@ -258,6 +268,18 @@ function resolveHeaders(read: OptionReader): Readonly<Record<string, string>> | 
   const headers = read.get("headers");
   if (headers === undefined) return CLIENT_DEFAULTS.headers;
   return typeof headers === "function" ? (headers as HeadersProvider) : checkHeaders(headers);
+}
+
+/** Whoever says how a server is to be trusted takes the connection for encrypted. */
+function resolveTls(read: OptionReader, server: ResolvedClientOptions["server"]): ClientTls | undefined {
+  const tls = read.get("tls");
+  if (tls === undefined) return undefined;
+  if (typeof server !== "function" && server.every(({ protocol }) => protocol === "ws:")) {
+    throw invalidOption(
+      "tls is given, but nothing is encrypted on the way to server: begin its URL with wss://",
+    );
+  }
+  return resolveClientTls(tls);
 }
 
 function resolveRedirects(read: OptionReader): Redirects {

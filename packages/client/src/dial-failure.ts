@@ -1,4 +1,4 @@
-import { CulvertError } from "@culvert/protocol";
+import { CulvertError, type ErrorCode } from "@culvert/protocol";
 import { shownUrl } from "./server-url.ts";
 
 /** The beginning of an HTTP answer, where a WebSocket was wanted. */
@@ -60,16 +60,64 @@ function doubt(credentials: "token" | "key" | undefined, takesKeys = false): str
     : " and takes no login by key";
 }
 
-/** What a failure of the connection, of TLS or of the HTTP exchange means. */
-export function connectError(error: unknown, url: URL): CulvertError {
+/**
+ * What a failure of the connection, of TLS or of the HTTP exchange means.
+ * @param isSecured The TLS handshake was done; the server's part in it may still come.
+ */
+export function connectError(error: unknown, url: URL, isSecured = false): CulvertError {
   const where = shownUrl(url);
   const code = codeOf(error);
+  const fail = (as: ErrorCode, sentence: string): CulvertError =>
+    new CulvertError(as, sentence, { cause: error });
   // The HTTP parser's own codes: bytes came, and they were not HTTP.
-  if (code.startsWith("HPE_")) {
-    return new CulvertError("not_culvert", `what answers at ${where} is not HTTP`, { cause: error });
+  if (code.startsWith("HPE_")) return fail("not_culvert", `what answers at ${where} is not HTTP`);
+  if (NO_TLS.has(code)) {
+    return fail("not_culvert", `what answers at ${where} speaks no TLS: use ws://, or another port`);
   }
-  return new CulvertError("connect_failed", `${where}: ${describe(error, code)}`, { cause: error });
+  if (code === "ERR_SSL_TLSV1_UNRECOGNIZED_NAME") {
+    return fail("not_culvert", `what answers at ${where} has no server of that name: is the host right?`);
+  }
+  const alert = /^ERR_SSL_.*_ALERT_(.+)$/.exec(code)?.[1] ?? "";
+  if (code === "ERR_SSL_UNSUPPORTED_PROTOCOL" || alert === "PROTOCOL_VERSION") {
+    return fail(
+      "not_culvert",
+      `what answers at ${where} speaks neither TLS 1.2 nor 1.3; older ones are not safe`,
+    );
+  }
+  const refused = REFUSED_BY_ALERT[alert];
+  if (refused !== undefined) return fail("refused_by_server", `${where} ${refused}`);
+  // It reads the client's certificate when the client is done already, and whoever only closes then does not say why.
+  const hint =
+    isSecured && CLOSED.has(code)
+      ? " right after the TLS handshake: does it accept this client's certificate, or want one?"
+      : "";
+  return fail("connect_failed", `${where}: ${describe(error, code)}${hint}`);
 }
+
+/** What came for a ServerHello was something else: HTTP, for one. */
+const NO_TLS: ReadonlySet<string> = new Set([
+  "ERR_SSL_WRONG_VERSION_NUMBER",
+  "ERR_SSL_PACKET_LENGTH_TOO_LONG",
+  "ERR_SSL_HTTP_REQUEST",
+]);
+
+const GIVE_ONE = "give one (--cert and --key, tls.cert and tls.key)";
+
+/** What a server says of a client's certificate by an alert (RFC 8446 section 6.2), as OpenSSL names it. */
+const REFUSED_BY_ALERT: Readonly<Record<string, string>> = {
+  CERTIFICATE_REQUIRED: `demands a client certificate: ${GIVE_ONE}`,
+  // TLS 1.2 has no alert of its own for that.
+  HANDSHAKE_FAILURE: `ends the TLS handshake: if it demands a client certificate, ${GIVE_ONE}`,
+  UNKNOWN_CA: "does not know the CA of this client's certificate",
+  CERTIFICATE_EXPIRED: "says that this client's certificate has expired",
+  CERTIFICATE_REVOKED: "says that this client's certificate was revoked",
+  UNSUPPORTED_CERTIFICATE: "does not take this client's certificate: is it one for clients?",
+  CERTIFICATE_UNKNOWN: "does not accept this client's certificate",
+  BAD_CERTIFICATE: "does not accept this client's certificate",
+  ACCESS_DENIED: "does not accept this client's certificate",
+};
+
+const CLOSED: ReadonlySet<string> = new Set(["ECONNRESET", "EPIPE"]);
 
 /** `Retry-After` (RFC 9110 section 10.2.3): seconds, or a date. Undefined when absent or unreadable. */
 export function retryAfterMs(value: string | undefined, now: number = Date.now()): number | undefined {

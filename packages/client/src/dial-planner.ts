@@ -8,7 +8,7 @@ import { type ServerChoice, ServerChooser } from "./server-chooser.ts";
 
 type PlannerOptions = Pick<
   ResolvedClientOptions,
-  "server" | "token" | "key" | "headers" | "connector" | "retry"
+  "server" | "token" | "key" | "headers" | "connector" | "tls" | "retry"
 >;
 
 /** Asks the caller's functions for what one dial needs, each within the connect time-out, and checks what they say. */
@@ -25,7 +25,7 @@ export class DialPlanner {
    * @throws CulvertError `connect_failed`, whatever went wrong in a function: the next dial may find it mended.
    */
   async plan({ url, isOwn }: Pick<ServerChoice, "url" | "isOwn">, info: AttemptInfo): Promise<DialPlan> {
-    const { connector, key, retry } = this.#options;
+    const { connector, key, tls, retry } = this.#options;
     return {
       url: url ?? (await this.#ask("server", info, () => this.#serverUrl(info))),
       headers: await this.#headers(info, isOwn),
@@ -33,6 +33,7 @@ export class DialPlanner {
       timeoutMs: retry.connectTimeoutMs,
       connector,
       key,
+      tls,
     };
   }
 

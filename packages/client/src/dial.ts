@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { LoginKey, Transport } from "@culvert/peer";
 import type { CulvertError } from "@culvert/protocol";
+import type { ClientTls } from "./client-tls.ts";
 
 /** What a connector is asked for. */
 export interface ConnectRequest {
@@ -29,6 +30,8 @@ export interface DialPlan {
   readonly connector: Connector | undefined;
   /** Logs the client in, if the server gives a challenge. */
   readonly key?: LoginKey | undefined;
+  /** For a `wss:` URL. Undefined: the CAs that Node knows are trusted. */
+  readonly tls: ClientTls | undefined;
 }
 
 /** Why a dial failed, or a transport is no more. */

@@ -30,10 +30,11 @@ export function mustStayAway(code: ErrorCode): boolean {
 }
 
 /**
- * What says that there is no Culvert server of this version at the address, as long as there never was a session. Later it
- * is a gateway whose server is being replaced, or a byte that was changed on the way, and heals.
+ * What says that there is no Culvert server of this version at the address, or a wrong one, as long as there never was a session.
+ * Later it is a gateway whose server is being replaced, a byte that was changed on the way, a network that asks its guests to log
+ * in first, or a certificate that is being renewed, and heals.
  */
-const WRONG_ADDRESS: ReadonlySet<ErrorCode> = new Set(["not_culvert", "bad_handshake"]);
+const WRONG_ADDRESS: ReadonlySet<ErrorCode> = new Set(["not_culvert", "bad_handshake", "untrusted_server"]);
 
 /** A dial was refused with this code; can only a person mend that? */
 export function isFinalRefusal(code: ErrorCode, hadSession: boolean): boolean {

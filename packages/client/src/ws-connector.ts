@@ -1,12 +1,11 @@
 import type { IncomingMessage } from "node:http";
-import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
-import { connect as connectTls } from "node:tls";
 import { webSocketTransport } from "@culvert/peer";
 import { CulvertError, keyChallengeIn, MAX_FRAME_BYTES, SUBPROTOCOL } from "@culvert/protocol";
 import { type ClientOptions, WebSocket } from "ws";
-import type { Connector, DialEvents, DialPlan } from "./dial.ts";
+import type { DialEvents, DialPlan } from "./dial.ts";
 import { connectError, refusalError, retryAfterMs } from "./dial-failure.ts";
+import { openConnection } from "./dialed-connection.ts";
 import { hasHeader } from "./headers.ts";
 import { shownUrl } from "./server-url.ts";
 
@@ -29,6 +28,12 @@ const KEEP_ALIVE_MS = 30_000;
 const MAX_BODY_CHARACTERS = 512;
 const BODY_WAIT_MS = 1000;
 
+/** How far the connection below came, and why it was not used. */
+interface Progress {
+  isConnected: boolean;
+  refusal: CulvertError | undefined;
+}
+
 /** One dial as the redialing library needs it: a WebSocket that knows its plan and tells how it went. */
 export class DialedSocket extends WebSocket {
   /** Resolves when the WebSocket is closed, also one that never opened. */
@@ -45,13 +50,14 @@ export class DialedSocket extends WebSocket {
 
   constructor(plan: DialPlan, events: DialEvents) {
     const abort = new AbortController();
+    const progress: Progress = { isConnected: false, refusal: undefined };
     super(plan.url, SUBPROTOCOL, {
       ...WS_OPTIONS,
       // Not handshakeTimeout: it counts idle time only, and of the socket only. The timer below is the deadline.
       headers: { ...plan.headers },
-      ...(plan.connector === undefined
+      ...(plan.connector === undefined && plan.url.protocol !== "wss:"
         ? {}
-        : { createConnection: creator(plan, plan.connector, abort.signal) }),
+        : { createConnection: creator(plan, progress, abort.signal) }),
     });
     this.#plan = plan;
     this.#events = events;
@@ -65,7 +71,8 @@ export class DialedSocket extends WebSocket {
     // For as long as the object lives: ws emits 'error' also after everybody else has stopped listening, and an 'error'
     // that nobody hears ends the process.
     this.on("error", (error) => {
-      this.#failure ??= connectError(error, plan.url);
+      const { isConnected, refusal } = progress;
+      this.#failure ??= refusal ?? connectError(error, plan.url, isConnected && plan.url.protocol === "wss:");
     });
     this.on("upgrade", (response) => this.#upgraded(response));
     this.on("unexpected-response", (_request, response) => this.#refused(response));
@@ -163,34 +170,19 @@ function readBody(response: IncomingMessage, done: (body: string) => void): void
   response.on("close", () => finish?.(body));
 }
 
-/** Node's `createConnection` in its callback form: the connection may come later. */
-function creator(
-  plan: DialPlan,
-  connector: Connector,
-  signal: AbortSignal,
-): ClientOptions["createConnection"] {
+/** Node's `createConnection` in its callback form: the connection comes later. */
+function creator(plan: DialPlan, progress: Progress, signal: AbortSignal): ClientOptions["createConnection"] {
   const create = (_options: unknown, done: (error: Error | null, socket?: Duplex) => void): undefined => {
-    openRaw(plan, connector, signal).then(
-      (socket) => done(null, socket),
-      (error: unknown) => done(error instanceof Error ? error : new Error(String(error))),
+    openConnection(plan, signal).then(
+      (socket) => {
+        progress.isConnected = true;
+        done(null, socket);
+      },
+      (error: unknown) => {
+        if (error instanceof CulvertError && error.code === "untrusted_server") progress.refusal = error;
+        done(error instanceof Error ? error : new Error(String(error)));
+      },
     );
   };
   return create as unknown as ClientOptions["createConnection"];
 }
-
-async function openRaw(plan: DialPlan, connector: Connector, signal: AbortSignal): Promise<Duplex> {
-  const raw = await connector({ url: plan.url, attempt: plan.attempt, signal });
-  // Between here and the moment that the HTTP client takes it over nobody else would hear an 'error'.
-  raw.on("error", ignore);
-  if (signal.aborted) {
-    raw.destroy();
-    throw new CulvertError("cancelled");
-  }
-  if (plan.url.protocol !== "wss:") return raw;
-  const host = plan.url.hostname.replace(/^\[|\]$/g, "");
-  const tls = connectTls({ socket: raw, host, ...(isIP(host) === 0 ? { servername: host } : {}) });
-  raw.once("error", (error) => tls.destroy(error));
-  return tls;
-}
-
-function ignore(): void {}

@@ -9,7 +9,7 @@ import { Redial } from "../src/redial.ts";
 import { deadUrl, httpServer, tcpServer, webSocketServer } from "./support/servers.ts";
 
 function planOf(url: URL, changes: Partial<DialPlan> = {}): DialPlan {
-  return { url, attempt: 1, headers: {}, timeoutMs: 5000, connector: undefined, ...changes };
+  return { url, attempt: 1, headers: {}, timeoutMs: 5000, connector: undefined, tls: undefined, ...changes };
 }
 
 interface Outcome {
@@ -119,7 +119,7 @@ describe("a dial that fails", () => {
   it("because TLS was expected", async () => {
     const url = await httpServer((_request, response) => response.end());
     url.protocol = "wss:";
-    expect((await failureOf(url)).cause.code).toBe("connect_failed");
+    expect((await failureOf(url)).cause.code).toBe("not_culvert");
   });
 });
 

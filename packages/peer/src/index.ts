@@ -1,3 +1,4 @@
+export { dateFault, type Pem, readCertificates, spkiSha256 } from "./certificates.ts";
 export { type DialOptions, dial } from "./dialer.ts";
 export {
   type DialDecision,
@@ -7,6 +8,7 @@ export {
   type DialWatch,
 } from "./dialing-side.ts";
 export { FairRoom, type RoomShare } from "./fair-room.ts";
+export { checkKeyPair, type KeyPair, secureContextOf, TLS_RULES } from "./key-pair.ts";
 export { Link, type LinkOptions, type LinkStats, type TunnelHandler, type TunnelRequest } from "./link.ts";
 export { Listener, type ListenerOptions, type Visitor } from "./listener.ts";
 export { Listeners } from "./listeners.ts";

@@ -96,6 +96,7 @@ const TABLE = {
   invalid_option: [140, 1000, false, "an option is not valid"],
   not_running: [141, 1000, false, "not running"],
   already_started: [142, 1000, false, "already started"],
+  untrusted_server: [143, 1000, false, "the server's certificate is not trusted"],
   unknown_code: [65535, 1000, true, "a reason that this version does not know"],
 } as const;
 

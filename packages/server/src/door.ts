@@ -1,4 +1,5 @@
 import type { Server as HttpServer, IncomingMessage, ServerResponse } from "node:http";
+import type { Server as HttpsServer } from "node:https";
 import type { Duplex } from "node:stream";
 import type { Logger } from "@culvert/peer";
 import type { Arrival } from "./admission.ts";
@@ -34,8 +35,10 @@ export class Door implements Mount {
   readonly #strangers: WaitingRoom;
   /** Of its own, so that strangers cannot drop who has been authenticated, however many they are. */
   readonly #handshakes = new WaitingRoom(HANDSHAKES);
-  /** All connections of our own HTTP server, and what was upgraded on those of others. */
+  /** All connections of our own HTTP server, TCP ones also where TLS is spoken; and what was upgraded on those of others. */
   readonly #sockets = new Set<Duplex>();
+  /** The connection that was tracked, of the socket on which a request came. */
+  #under: (socket: Duplex) => Duplex = (socket) => socket;
   #onSocketGone: (() => void) | undefined;
   #transports = 0;
   #refused = 0;
@@ -65,8 +68,12 @@ export class Door implements Mount {
     return this.#refused;
   }
 
-  /** Serves `path` of a server of our own, where nothing else is. */
-  serve(own: HttpServer, path: string): void {
+  /**
+   * Serves `path` of a server of our own, where nothing else is. A connection counts from TCP's accept on.
+   * @param under The TCP connection of the socket on which a request came, where these are not the same.
+   */
+  serve(own: HttpServer | HttpsServer, path: string, under: (socket: Duplex) => Duplex = this.#under): void {
+    this.#under = under;
     own.on("connection", (socket: Duplex) => this.#track(socket));
     own.on("request", (request, response) => {
       if (pathOf(request) === path) this.onRequest(request, response);
@@ -85,7 +92,9 @@ export class Door implements Mount {
 
   /** An upgrade request to the tunnel's path. */
   onUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
-    this.#track(socket);
+    const connection = this.#under(socket);
+    this.#track(connection);
+    if (connection !== socket) socket.on("error", ignore); // 'close' follows
     const verdict = this.#options.gate.judge(request, socket);
     // At once where possible. While it takes time the connection stays a stranger, and may be dropped as one; nobody reads
     // it, so that what comes behind the request waits in it.
@@ -97,12 +106,13 @@ export class Door implements Mount {
   }
 
   #answerUpgrade(verdict: GateVerdict, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    const connection = this.#under(socket);
     if (verdict.kind === "refuse") {
       this.#refuse(socket, verdict.answer, { why: verdict.why });
       return;
     }
-    this.#strangers.leave(socket);
-    this.#handshakes.enter(socket);
+    this.#strangers.leave(connection);
+    this.#handshakes.enter(connection);
     const remoteAddress = remoteOf(socket);
     this.#upgrade.accept(request, socket, head, (transport) => {
       this.#options.admit({
@@ -112,7 +122,7 @@ export class Door implements Mount {
         userAgent: request.headers["user-agent"],
         onAdmitted: () => {
           this.#transports += 1;
-          this.#handshakes.leave(socket);
+          this.#handshakes.leave(connection);
         },
       });
     });

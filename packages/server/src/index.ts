@@ -4,7 +4,7 @@ export type { AuditFact, AuditRecord } from "./audit-record.ts";
 export type { AuthenticatedAs, AuthenticateHook, AuthenticationRequest } from "./authenticate-hook.ts";
 export type { Identity } from "./identity.ts";
 export { type NewToken, newToken } from "./login-token.ts";
-export type { PeerCertificate } from "./peer-certificate.ts";
+export { type PeerCertificate, peerCertificateOf } from "./peer-certificate.ts";
 export { Server, type ServerAddress, type ServerStats } from "./server.ts";
 export type {
   ServerEvent,
@@ -21,4 +21,5 @@ export {
   type ServerOptions,
 } from "./server-options.ts";
 export type { SessionInfo } from "./server-session.ts";
+export type { ServerTlsOptions, SniCallback } from "./server-tls.ts";
 export type { TunnelInfo } from "./session-tunnels.ts";

@@ -1,5 +1,8 @@
-import { createServer, type Server as HttpServer } from "node:http";
+import { createServer, type Server as HttpServer, type ServerOptions } from "node:http";
+import { createServer as createTlsServer, type Server as HttpsServer } from "node:https";
 import { CulvertError, type ErrorCode } from "@culvert/protocol";
+import { contextFor } from "./server-name.ts";
+import type { ServerTls } from "./server-tls.ts";
 
 const CHECKING_INTERVAL_MS = 1000;
 
@@ -9,12 +12,43 @@ const CHECKING_INTERVAL_MS = 1000;
  * extend it.
  */
 export function createOwnHttpServer(headTimeoutMs: number): HttpServer {
-  const server = createServer({
+  return withAllHeaders(createServer(httpOptions(headTimeoutMs)));
+}
+
+/**
+ * The same with TLS below. Certificates are replaced by its `setSecureContext`.
+ * @param tls Asked for each connection; whether a client certificate is demanded counts from the beginning and for good.
+ * @param handshakeTimeoutMs For silence; who wants more puts a deadline of its own.
+ */
+export function createOwnHttpsServer(
+  headTimeoutMs: number,
+  tls: () => ServerTls,
+  handshakeTimeoutMs: number,
+): HttpsServer {
+  const { context, demandsClientCertificate } = tls();
+  const server = createTlsServer({
+    ...httpOptions(headTimeoutMs),
+    ...context,
+    requestCert: demandsClientCertificate,
+    rejectUnauthorized: true,
+    handshakeTimeout: handshakeTimeoutMs,
+    // RFC 7301: who offers only others, as h2, hears so in the handshake.
+    ALPNProtocols: ["http/1.1"],
+    SNICallback: (serverName, done) => contextFor(tls().sniCallback, serverName, done),
+  });
+  return withAllHeaders(server);
+}
+
+function httpOptions(headTimeoutMs: number): ServerOptions {
+  return {
     headersTimeout: headTimeoutMs,
     requestTimeout: Math.ceil(headTimeoutMs * 1.5),
     connectionsCheckingInterval: Math.min(CHECKING_INTERVAL_MS, headTimeoutMs),
     noDelay: true,
-  });
+  };
+}
+
+function withAllHeaders<S extends HttpServer | HttpsServer>(server: S): S {
   // With a limit the parser hides the headers beyond it instead of refusing them; the gate counts and refuses.
   server.maxHeadersCount = 0;
   return server;
@@ -24,7 +58,7 @@ export function createOwnHttpServer(headTimeoutMs: number): HttpServer {
  * Resolves when `server` accepts connections.
  * @throws CulvertError `address_in_use`, `address_unavailable`, `address_forbidden` or `listen_failed`, naming the address.
  */
-export function listenOn(server: HttpServer, host: string, port: number): Promise<void> {
+export function listenOn(server: HttpServer | HttpsServer, host: string, port: number): Promise<void> {
   return new Promise((resolve, reject) => {
     const onError = (error: NodeJS.ErrnoException): void => {
       server.off("listening", onListening);

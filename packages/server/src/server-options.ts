@@ -6,6 +6,7 @@ import { isLoopbackHost } from "./arrival-path.ts";
 import type { AuditRecord } from "./audit-record.ts";
 import type { AuthenticateHook } from "./authenticate-hook.ts";
 import { commonGrants } from "./common-grants.ts";
+import { resolveServerTls, type ServerTls, type ServerTlsOptions } from "./server-tls.ts";
 
 /** How a server is set up. Everything has a default; times are milliseconds. */
 export interface ServerOptions {
@@ -47,6 +48,10 @@ export interface ServerOptions {
    * must return at once. Default none.
    */
   readonly audit?: ((record: AuditRecord) => void) | undefined;
+  /** Serves `wss:` instead of `ws:` on the port of its own. Default none. See `setTls` for new certificates. */
+  readonly tls?: ServerTlsOptions | undefined;
+  /** How long a client may take for the TLS handshake, on a port of our own. Default 10 s. */
+  readonly tlsHandshakeTimeoutMs?: number;
   /** `Origin` values that are let in. Default none: tunnel clients send no `Origin`, web pages always do. */
   readonly origins?: readonly string[];
   /** Grace, keepalive, windows, replay and limits of each session. */
@@ -108,7 +113,15 @@ export type ResolvedServerOptions = Readonly<
   Required<
     Omit<
       ServerOptions,
-      "session" | "token" | "users" | "authenticate" | "allowConnect" | "allowListen" | "audit" | "lookup"
+      | "session"
+      | "token"
+      | "tls"
+      | "users"
+      | "authenticate"
+      | "allowConnect"
+      | "allowListen"
+      | "audit"
+      | "lookup"
     >
   > & {
     session: SessionOptions;
@@ -118,6 +131,7 @@ export type ResolvedServerOptions = Readonly<
     allowConnect: readonly string[] | undefined;
     allowListen: readonly string[] | undefined;
     audit: ((record: AuditRecord) => void) | undefined;
+    tls: ServerTls | undefined;
     lookup: LookupFunction | undefined;
   }
 >;
@@ -134,6 +148,8 @@ export const SERVER_DEFAULTS: Omit<ResolvedServerOptions, "session"> = Object.fr
   allowConnect: undefined,
   allowListen: undefined,
   audit: undefined,
+  tls: undefined,
+  tlsHandshakeTimeoutMs: 10_000,
   origins: Object.freeze([]),
   dialTimeoutMs: 10_000,
   handshakeTimeoutMs: 5000,
@@ -165,6 +181,7 @@ const INTEGERS: Readonly<Record<string, readonly [min: number, max: number]>> = 
   maxUpgradesPerSecond: [1, 1_000_000],
   maxDials: [1, 1_000_000],
   maxSockets: [1, 1_000_000],
+  tlsHandshakeTimeoutMs: [1, MAX_TIMER_MS],
   headTimeoutMs: [1, MAX_TIMER_MS],
   drainMs: [0, MAX_TIMER_MS],
 };
@@ -173,7 +190,7 @@ const TOKEN_LENGTH: readonly [min: number, max: number] = [16, 1024];
 
 /**
  * Fills in the defaults, checks everything and freezes.
- * @throws CulvertError `invalid_option`, naming the option and its bound; never the token itself.
+ * @throws CulvertError `invalid_option`, naming the option and its bound; never the token itself, nor anything of a key.
  */
 export function resolveServerOptions(given: ServerOptions = {}): ResolvedServerOptions {
   const known = [...Object.keys(SERVER_DEFAULTS), "session"];
@@ -186,6 +203,7 @@ export function resolveServerOptions(given: ServerOptions = {}): ResolvedServerO
     ...present,
     session: resolveSessionOptions(given.session, "session."),
     publicNames: Object.freeze([...(given.publicNames ?? [])]),
+    tls: given.tls === undefined ? undefined : resolveServerTls(given.tls),
     origins: Object.freeze([...(given.origins ?? [])]),
   };
   for (const [key, [min, max]] of Object.entries(INTEGERS)) {

@@ -1,5 +1,6 @@
 import type { Server as HttpServer } from "node:http";
-import { Listeners, type Logger } from "@culvert/peer";
+import type { Server as HttpsServer } from "node:https";
+import { dateFault, Listeners, type Logger } from "@culvert/peer";
 import type { Users } from "@culvert/policy";
 import { CulvertError, type MemoryLevel } from "@culvert/protocol";
 import { Admission, type Arrival, retryAfterMs } from "./admission.ts";
@@ -11,7 +12,7 @@ import { commonGrants } from "./common-grants.ts";
 import { Door } from "./door.ts";
 import { Gate } from "./gate.ts";
 import { type MountableServer, MountTable } from "./mount-table.ts";
-import { createOwnHttpServer, listenOn } from "./own-http-server.ts";
+import { createOwnHttpServer, createOwnHttpsServer, listenOn } from "./own-http-server.ts";
 import { OwnPorts } from "./own-ports.ts";
 import type { ServerEvent, ServerEventOf, ServerEventType, ServerState } from "./server-events.ts";
 import {
@@ -21,6 +22,8 @@ import {
   type ServerOptions,
 } from "./server-options.ts";
 import type { SessionInfo } from "./server-session.ts";
+import { resolveServerTls, type ServerTls, type ServerTlsOptions } from "./server-tls.ts";
+import { TlsHandshakes } from "./tls-handshakes.ts";
 import { UpgradeRate } from "./upgrade-rate.ts";
 import { within } from "./within.ts";
 
@@ -74,7 +77,8 @@ export class Server {
   readonly #door: Door;
   readonly #unmounts: (() => void)[] = [];
   #state: ServerState = "idle";
-  #own: HttpServer | undefined;
+  #tls: ServerTls | undefined;
+  #own: HttpServer | HttpsServer | undefined;
   #starting: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
@@ -97,6 +101,7 @@ export class Server {
     this.#admission = new Admission({ options: this.#options, authority: this.#authority, audit, emit });
     this.#authenticators = new Authenticators(this.#options);
     const { origins, maxUnauthenticated, maxUnauthenticatedPerAddress } = this.#options;
+    this.#useTls(this.#options.tls);
     const rate = new UpgradeRate(this.#options.maxUpgradesPerSecond, performance.now());
     const gate = new Gate({
       authenticators: this.#authenticators,
@@ -124,15 +129,28 @@ export class Server {
   start(): Promise<void> {
     if (this.#isClosing) return Promise.reject(new CulvertError("not_running", "this server was closed"));
     if (this.#own !== undefined) return Promise.reject(new CulvertError("already_started"));
-    const own = createOwnHttpServer(this.#options.headTimeoutMs);
-    this.#door.serve(own, this.#options.path);
+    const own = this.#makeOwn();
     this.#ownPorts.add(own);
     this.#own = own;
     this.#starting = this.#listen(own);
     return this.#starting;
   }
 
-  async #listen(own: HttpServer): Promise<void> {
+  #makeOwn(): HttpServer | HttpsServer {
+    const { headTimeoutMs, tlsHandshakeTimeoutMs, path } = this.#options;
+    const tls = this.#tls;
+    if (tls === undefined) {
+      const http = createOwnHttpServer(headTimeoutMs);
+      this.#door.serve(http, path);
+      return http;
+    }
+    const https = createOwnHttpsServer(headTimeoutMs, () => this.#tls ?? tls, tlsHandshakeTimeoutMs);
+    const handshakes = new TlsHandshakes(https, tlsHandshakeTimeoutMs, this.#log);
+    this.#door.serve(https, path, (socket) => handshakes.under(socket));
+    return https;
+  }
+
+  async #listen(own: HttpServer | HttpsServer): Promise<void> {
     try {
       await listenOn(own, this.#options.host, this.#options.port);
     } catch (error) {
@@ -148,6 +166,34 @@ export class Server {
     this.#become("running");
     const [auth, allowed] = [this.#authenticators.description, this.#authority.description];
     this.#log.info({ ...this.address, auth, allowed }, "server listens");
+  }
+
+  /**
+   * Replaces the certificate, the key, the CAs of clients and the SNI callback. What is open goes on; the next connections
+   * get the new ones, and TLS sessions of before are not resumed. Whether client certificates are demanded cannot change.
+   * @throws CulvertError `invalid_option`, and everything is as it was; also for a server that was made without `tls`.
+   */
+  setTls(options: ServerTlsOptions): void {
+    if (this.#tls === undefined) throw new CulvertError("invalid_option", "this server was made without tls");
+    const tls = resolveServerTls(options);
+    if (tls.demandsClientCertificate !== this.#tls.demandsClientCertificate) {
+      throw new CulvertError(
+        "invalid_option",
+        "tls.clientCa can be replaced, but not added or taken away while the server runs: start it anew",
+      );
+    }
+    if (this.#own !== undefined && "setSecureContext" in this.#own) this.#own.setSecureContext(tls.context);
+    this.#useTls(tls);
+    this.#log.info({}, "TLS certificate replaced");
+  }
+
+  #useTls(tls: ServerTls | undefined): void {
+    this.#tls = tls;
+    if (tls === undefined) return;
+    const { validFrom, validTo } = tls.certificate;
+    const fault = dateFault(tls.certificate, Date.now());
+    if (fault !== undefined)
+      this.#log.warn({ fault, validFrom, validTo }, "clients will refuse this certificate");
   }
 
   /**
@@ -201,7 +247,12 @@ export class Server {
     const bound = this.#own?.address();
     if (bound === undefined || bound === null || typeof bound === "string") return undefined;
     const host = bound.family === "IPv6" ? `[${bound.address}]` : bound.address;
-    return { host: bound.address, port: bound.port, url: `ws://${host}:${bound.port}${this.#options.path}` };
+    const scheme = this.#tls === undefined ? "ws" : "wss";
+    return {
+      host: bound.address,
+      port: bound.port,
+      url: `${scheme}://${host}:${bound.port}${this.#options.path}`,
+    };
   }
 
   get state(): ServerState {

@@ -1,0 +1,77 @@
+import type { Server as HttpsServer } from "node:https";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { TLSSocket } from "node:tls";
+import type { Logger } from "@culvert/peer";
+
+interface Handshaking {
+  readonly socket: Socket;
+  readonly timer: NodeJS.Timeout;
+}
+
+/** One line about HTTP on the port of TLS is enough for so long. */
+const SAY_AGAIN_MS = 60_000;
+
+/**
+ * The TLS handshakes of an HTTPS server: each has an absolute deadline, failures are logged, and it is known which TCP
+ * connection is under which TLS.
+ *
+ * Node's own `handshakeTimeout` is a time without traffic. And the TLS socket that it makes does not say what it wraps; but the two
+ * addresses and ports of a TCP connection are those of no other one at the time.
+ */
+export class TlsHandshakes {
+  readonly #timeoutMs: number;
+  readonly #logger: Logger;
+  readonly #underWay = new Map<string, Handshaking>();
+  readonly #wrapped = new WeakMap<Duplex, Socket>();
+  #saidHttpAt = Number.NEGATIVE_INFINITY;
+
+  constructor(server: HttpsServer, timeoutMs: number, logger: Logger) {
+    this.#timeoutMs = timeoutMs;
+    this.#logger = logger;
+    // Before TLS and HTTP hear of it.
+    server.prependListener("connection", (socket) => this.#begin(socket as Socket));
+    server.prependListener("secureConnection", (socket) => this.#done(socket));
+    server.on("tlsClientError", (error: NodeJS.ErrnoException, socket) => this.#failed(error, socket));
+  }
+
+  /** The TCP connection under a TLS socket of this server, or `socket` itself when it is none. */
+  under(socket: Duplex): Duplex {
+    return this.#wrapped.get(socket) ?? socket;
+  }
+
+  #begin(socket: Socket): void {
+    const timer = setTimeout(() => socket.destroy(), this.#timeoutMs);
+    const key = keyOf(socket);
+    this.#underWay.set(key, { socket, timer });
+    socket.once("close", () => {
+      clearTimeout(timer);
+      if (this.#underWay.get(key)?.socket === socket) this.#underWay.delete(key);
+    });
+  }
+
+  #done(secure: TLSSocket): void {
+    const key = keyOf(secure);
+    const handshaking = this.#underWay.get(key);
+    // Without addresses it was reset meanwhile, and what is under it will see that, or its deadline.
+    if (handshaking === undefined || secure.remoteAddress === undefined) return;
+    this.#underWay.delete(key);
+    clearTimeout(handshaking.timer);
+    this.#wrapped.set(secure, handshaking.socket);
+  }
+
+  #failed(error: NodeJS.ErrnoException, socket: TLSSocket): void {
+    const { remoteAddress, authorizationError } = socket;
+    const fields = { remoteAddress, code: error.code, ...(authorizationError ? { authorizationError } : {}) };
+    this.#logger.debug(fields, "TLS handshake failed");
+    if (error.code !== "ERR_SSL_HTTP_REQUEST") return;
+    const now = performance.now();
+    if (now - this.#saidHttpAt < SAY_AGAIN_MS) return;
+    this.#saidHttpAt = now;
+    this.#logger.warn({ remoteAddress }, "plain HTTP came to the port of TLS: use wss:// or https://");
+  }
+}
+
+function keyOf({ remoteAddress, remotePort, localAddress, localPort }: Socket): string {
+  return `${remoteAddress} ${remotePort} ${localAddress} ${localPort}`;
+}
