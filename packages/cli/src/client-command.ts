@@ -10,6 +10,7 @@ import {
 import type { Logger } from "@culvert/peer";
 import { CulvertError, formatEndpoint } from "@culvert/protocol";
 import type { Command, Option } from "commander";
+import type { ClientFiles, ClientTlsFlags } from "./client-files.ts";
 import { type CommandContext, withinBound } from "./command-context.ts";
 import {
   type CommonFlagValues,
@@ -19,11 +20,13 @@ import {
   outputFlags,
   tokenFileFlag,
 } from "./common-flags.ts";
+import type { Credential } from "./credential-source.ts";
 import { descriptorLimit, mostSockets } from "./descriptor-limit.ts";
 import type { Environment } from "./environment.ts";
 import { durationFlag, repeatedFlag, textFlag } from "./flags.ts";
 import { checkDistinctListeners, type ForwardSpec, parseForwardSpec } from "./forward-spec.ts";
 import { readHeaders } from "./header-source.ts";
+import { LiveFiles } from "./live-files.ts";
 import { optionFault } from "./option-fault.ts";
 import {
   connectTimeoutFlag,
@@ -32,7 +35,7 @@ import {
   retryFlags,
   retryOptionsOf,
 } from "./retry-flags.ts";
-import { checkServerUrl, isPlainAndRemote } from "./server-urls.ts";
+import { checkServerUrl, isPlain, isPlainAndRemote } from "./server-urls.ts";
 import {
   graceFlag,
   LIMIT_GROUP,
@@ -43,16 +46,27 @@ import {
   type SessionFlagValues,
   sessionOptionsOf,
 } from "./session-flags.ts";
-import { findToken } from "./token-source.ts";
-import { UsageError } from "./usage-error.ts";
+import { shown, UsageError } from "./usage-error.ts";
 
 /** What the flags of `culvert client` yield. */
-export interface ClientFlagValues extends CommonFlagValues, SessionFlagValues, RetryFlagValues {
+export interface ClientFlagValues
+  extends CommonFlagValues,
+    SessionFlagValues,
+    RetryFlagValues,
+    ClientTlsFlags {
+  readonly loginKey?: string;
   readonly local?: readonly ForwardSpec[];
   readonly remote?: readonly ForwardSpec[];
   readonly name?: string;
   readonly header?: readonly string[];
   readonly dialTimeout: number;
+}
+
+/** Where what may change while it runs comes from. */
+export interface ClientSources {
+  readonly files: ClientFiles;
+  /** Reads the token again, for each dial. */
+  readonly readToken: (() => string) | undefined;
 }
 
 /** Gives `command` its argument, its flags and its help. */
@@ -79,7 +93,22 @@ export function defineClientCommand(command: Command): Command {
     }),
   ]);
   add("Connection:", [
-    tokenFileFlag("file with the server's token, which only its owner may read"),
+    tokenFileFlag("file with the token to log in by, only for its owner; - asks for it"),
+    textFlag("--login-key <file>", "key to log in by, made by culvert key new; only for its owner", {
+      none: "CULVERT_LOGIN_KEY_FILE, or none",
+    }),
+    textFlag("--ca <file>", "trust servers whose certificates these authorities issued, PEM", {
+      none: "public ones",
+    }),
+    repeatedFlag(
+      "--pin <hash>",
+      "trust a server whose key has this hash, sha256/…, alone or besides --ca",
+      "none",
+      checkPin,
+    ),
+    textFlag("--server-name <name>", "the name that its certificate must have", { none: "the URL's host" }),
+    textFlag("--cert <file>", "certificate of the client, if the server demands one, PEM", { none: "none" }),
+    textFlag("--key <file>", "its key, which only its owner may read", { none: "none" }),
     repeatedFlag(
       "--header <line>",
       "'Name: value' to send along; @file reads lines from a file",
@@ -105,13 +134,15 @@ export function defineClientCommand(command: Command): Command {
 }
 
 /**
- * The options of the library for these arguments; reads token and headers.
+ * The options of the library for these arguments; reads headers.
  * @throws UsageError
  */
 export function clientOptionsOf(
   urls: readonly string[],
   flags: ClientFlagValues,
   env: Environment,
+  credential: Credential | undefined,
+  { tls }: ClientFiles,
 ): ClientOptions {
   if (urls.length === 0) {
     throw new UsageError(
@@ -125,15 +156,21 @@ export function clientOptionsOf(
     );
   }
   checkDistinctListeners(specs);
-  const found = findToken(flags.tokenFile, env);
   const headers = readHeaders(flags.header ?? []);
-  if (found !== undefined && Object.keys(headers).some((name) => name.toLowerCase() === "authorization")) {
-    throw new UsageError(`--header sets Authorization, which ${found.source} sets too: remove one of them.`);
+  if (
+    credential !== undefined &&
+    Object.keys(headers).some((name) => name.toLowerCase() === "authorization")
+  ) {
+    throw new UsageError(
+      `--header sets Authorization, which ${credential.source} sets too: remove one of them.`,
+    );
   }
   const name = checkName(flags.name, env);
   return {
     server: urls.map(checkServerUrl),
-    token: found?.token,
+    token: credential?.kind === "token" ? credential.token : undefined,
+    ...(credential?.kind === "key" ? { key: credential.pem } : {}),
+    ...(tls === undefined ? {} : { tls: checkEncrypted(tls, urls) }),
     ...(name === undefined ? {} : { name }),
     headers,
     tunnels: specs.map(({ flag, listen, target }) => ({
@@ -149,6 +186,21 @@ export function clientOptionsOf(
   };
 }
 
+/** Whoever gives an authority or a pin believes that the server is checked by it. */
+function checkEncrypted<T>(tls: T, urls: readonly string[]): T {
+  if (!urls.every(isPlain)) return tls;
+  throw new UsageError(
+    "--ca, --pin, --server-name, --cert and --key mean nothing for ws:// and http://, where nothing is encrypted: write wss://, or leave them out.",
+  );
+}
+
+function checkPin(text: string): string {
+  if (/^sha256\/[A-Za-z0-9+/]{43}=$/.test(text)) return text;
+  throw new UsageError(
+    `--pin ${shown(text)} is not the hash of a key: write sha256/ and 44 characters of base64, as culvert cert server shows it.`,
+  );
+}
+
 function checkName(flag: string | undefined, env: Environment): string | undefined {
   const [what, name] = flag === undefined ? ["CULVERT_NAME", env.CULVERT_NAME] : ["--name", flag];
   if (name === undefined || (flag === undefined && name === "")) return undefined;
@@ -160,17 +212,23 @@ function checkName(flag: string | undefined, env: Environment): string | undefin
  * Runs a client until a signal stops it.
  * @throws UsageError; CulvertError when it cannot start, or when it ends by itself.
  */
-export async function runClient(options: ClientOptions, context: CommandContext): Promise<void> {
+export async function runClient(
+  options: ClientOptions,
+  { files, readToken }: ClientSources,
+  context: CommandContext,
+): Promise<void> {
   const { log, signals } = context;
   const maxSockets = options.maxSockets ?? mostSockets(descriptorLimit());
-  const client = makeClient({ ...options, maxSockets, logger: log, agent: context.agent });
+  const token = readToken ?? options.token;
+  const client = makeClient({ ...options, token, maxSockets, logger: log, agent: context.agent });
   tellReady(client, context);
-  signals.onHangup = () => log.info({}, "SIGHUP: nothing to read again, going on");
+  const live = new LiveFiles(files.parts(client, inFlags), log);
+  signals.onHangup = () => live.readAgain();
   signals.onReport = () => report(client, log);
   warnOfPlainToken(options, context);
 
   const over = client.start().then(() => client.closed);
-  const first = await Promise.race([over, signals.stopped]);
+  const first = await Promise.race([over, signals.stopped]).finally(() => live.close());
   if (typeof first !== "string") {
     if (first !== undefined) throw first;
     return;
@@ -221,8 +279,13 @@ function warnOfPlainToken({ server, token }: ClientOptions, { log }: CommandCont
 }
 
 function makeClient(options: ClientOptions): Client {
+  return inFlags(() => new Client(options));
+}
+
+/** What the library finds wrong, said in flags. */
+function inFlags<T>(act: () => T): T {
   try {
-    return new Client(options);
+    return act();
   } catch (error) {
     if (error instanceof CulvertError && error.code === "invalid_option")
       throw optionFault(error, FLAG_NAMES);
@@ -235,6 +298,13 @@ const FLAG_NAMES: Readonly<Record<string, string>> = {
   ...RETRY_FLAG_NAMES,
   server: "the server URL",
   token: "the token",
+  key: "--login-key",
+  tls: "--ca",
+  "tls.ca": "--ca",
+  "tls.pins": "--pin",
+  "tls.cert": "--cert",
+  "tls.key": "--key",
+  "tls.serverName": "--server-name",
   name: "--name",
   headers: "--header",
   tunnels: "-L or -R",

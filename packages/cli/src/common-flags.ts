@@ -13,7 +13,16 @@ export interface CommonFlagValues {
   readonly logFormat: LogFormat;
   readonly logFile?: string;
   readonly logFileSize?: number;
+  /** Of `culvert server` only. */
+  readonly auditLog?: string;
+  /** `-`: from stdin. */
   readonly tokenFile?: string;
+}
+
+/** A file that is begun anew at this size. */
+export interface FileSettings {
+  readonly path: string;
+  readonly maxBytes: number;
 }
 
 /** How the command speaks: on stdout, on stderr, in a file. */
@@ -22,7 +31,9 @@ export interface OutputSettings {
   readonly json: boolean;
   readonly logLevel: LogLevel;
   readonly logFormat: LogFormat;
-  readonly logFile: { readonly path: string; readonly maxBytes: number } | undefined;
+  readonly logFile: FileSettings | undefined;
+  /** Of a server. */
+  readonly auditLog: FileSettings | undefined;
 }
 
 const DEFAULT_DRAIN_MS = 10_000;
@@ -90,9 +101,11 @@ export function outputSettingsOf(
   env: Environment,
   isDefault: (flag: "logLevel" | "logFormat") => boolean,
 ): OutputSettings {
-  if (flags.logFileSize !== undefined && flags.logFile === undefined) {
+  const { auditLog } = flags;
+  if (flags.logFileSize !== undefined && (flags.logFile ?? auditLog) === undefined) {
     throw new UsageError("--log-file-size means nothing without --log-file: add it, or leave both out.");
   }
+  const maxBytes = flags.logFileSize ?? DEFAULT_LOG_FILE_BYTES;
   return {
     json: flags.json === true,
     logLevel: isDefault("logLevel")
@@ -101,10 +114,8 @@ export function outputSettingsOf(
     logFormat: isDefault("logFormat")
       ? fromEnvironment(env, "CULVERT_LOG_FORMAT", LOG_FORMATS, flags.logFormat)
       : flags.logFormat,
-    logFile:
-      flags.logFile === undefined
-        ? undefined
-        : { path: flags.logFile, maxBytes: flags.logFileSize ?? DEFAULT_LOG_FILE_BYTES },
+    logFile: flags.logFile === undefined ? undefined : { path: flags.logFile, maxBytes },
+    auditLog: auditLog === undefined ? undefined : { path: auditLog, maxBytes },
   };
 }
 

@@ -10,6 +10,7 @@ export type Environment = Readonly<Record<string, string | undefined>>;
 export const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = Object.freeze([
   ["CULVERT_TOKEN", "the shared token itself"],
   ["CULVERT_TOKEN_FILE", "a file with the shared token, as --token-file"],
+  ["CULVERT_LOGIN_KEY_FILE", "a file with the key of a client, as --login-key"],
   ["CULVERT_NAME", "the name of a client, as --name"],
   ["CULVERT_LOG_LEVEL", "as --log-level"],
   ["CULVERT_LOG_FORMAT", "as --log-format"],
@@ -26,7 +27,8 @@ const KNOWN = ENVIRONMENT.map(([name]) => name);
 export function checkEnvironment(env: Environment): void {
   for (const name of Object.keys(env)) {
     if (!name.startsWith("CULVERT_") || KNOWN.includes(name)) continue;
-    const meant = nearest(name, KNOWN);
+    // A secret itself where only its file may be named, too: it would not be read.
+    const meant = KNOWN.includes(`${name}_FILE`) ? `${name}_FILE` : nearest(name, KNOWN);
     if (meant !== undefined) {
       throw new UsageError(`the environment variable ${name} is not known: did you mean ${meant}?`);
     }

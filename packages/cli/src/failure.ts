@@ -4,7 +4,8 @@ import { UsageError } from "./usage-error.ts";
 /** What is known of the command that failed. */
 export interface FailedCommand {
   readonly command: "server" | "client";
-  readonly hasToken: boolean;
+  /** By what a client logs in. */
+  readonly login: "token" | "key" | undefined;
 }
 
 /**
@@ -17,12 +18,19 @@ export function failureSentence(error: unknown, failed?: FailedCommand): string 
   const root = rootOf(error);
   const mend = failed === undefined ? undefined : mendOf(root.code, failed);
   // The library asks what may be the matter; here the mend says it.
-  const what = mend === undefined ? root.message : root.message.replace(/: is [^:;]*\?$/, "");
+  const what = mend === undefined ? root.message : root.message.replace(/: (?:is|does) [^:;]*\?$/, "");
   return `${what}${mend === undefined ? "" : `; ${mend}`}${what.endsWith("?") ? "" : "."}`;
 }
 
 const INTERNAL =
   "an internal error, a mistake in culvert and not yours: please report it with what --log-level debug shows.";
+
+const LOGIN_MENDS: Readonly<Record<"token" | "key" | "nothing", string>> = {
+  token: "give both sides the same token, or the users file of the server the hash of this one",
+  key: "give the users file of the server the line that culvert key show prints, and a server behind a proxy the host of this URL by --public-name",
+  nothing:
+    "this client has no token and no key: add --token-file <file> or --login-key <file>, or set CULVERT_TOKEN",
+};
 
 /** A listener's failure is told by its cause, and so is giving up. */
 function rootOf(error: CulvertError): CulvertError {
@@ -30,7 +38,7 @@ function rootOf(error: CulvertError): CulvertError {
   return error.code === "listen_failed" && cause instanceof CulvertError ? cause : error;
 }
 
-function mendOf(code: ErrorCode, { command, hasToken }: FailedCommand): string | undefined {
+function mendOf(code: ErrorCode, { command, login }: FailedCommand): string | undefined {
   const isServer = command === "server";
   switch (code) {
     case "address_in_use":
@@ -42,9 +50,7 @@ function mendOf(code: ErrorCode, { command, hasToken }: FailedCommand): string |
     case "listen_failed":
       return isServer ? "check --host and --port" : "check -L";
     case "unauthorized":
-      return hasToken
-        ? "give both sides the same token"
-        : "this client has no token: add --token-file <file>, or set CULVERT_TOKEN";
+      return LOGIN_MENDS[login ?? "nothing"];
     case "displaced":
       return "give each client a --name of its own";
     case "not_culvert":

@@ -14,21 +14,30 @@ Examples:
   # for clients on this machine:
   culvert server
 
-  # for clients anywhere, or behind a TLS proxy; they must show a token:
+  # for clients anywhere, by an authority and users of your own:
+  culvert cert ca certs
+  culvert cert server certs --host host2.example
+  culvert token new --file alice.token    # and its line goes into users.yaml
+  culvert server --host 0.0.0.0 --tls-cert certs/server.pem \\
+    --tls-key certs/server-key.pem --users users.yaml
+
+  # behind a proxy that ends TLS, with one token for all clients:
   (umask 077; openssl rand -hex 32 > token)
-  culvert server --host 0.0.0.0 --port 9000 --token-file token`;
+  culvert server --token-file token --allow-connect db.internal:5432`;
 
 export const CLIENT_EXAMPLES = `
 Examples:
   # what port 80 of srv serves to the server, at localhost:8080 here:
-  culvert client wss://host2.example --token-file token -L 8080:srv:80
+  culvert client wss://host2.example --ca certs/ca.pem \\
+    --token-file alice.token -L 8080:srv:80
 
   # the SSH of this machine, at port 8022 of every address of the server:
-  culvert client wss://host2.example --token-file token -R '*:8022:localhost:22'
+  culvert client wss://host2.example --login-key alice.key \\
+    -R '*:8022:localhost:22'
 
   # several tunnels, and a second server to fall back to:
-  culvert client wss://host2.example wss://host3.example --token-file token \\
-    -L 5432:db:5432 -R 8080:localhost:80
+  culvert client wss://host2.example wss://host3.example \\
+    --token-file alice.token -L 5432:db:5432 -R 8080:localhost:80
 
 Tunnels are written as in ssh:
   [bind:]port:host:port     [bind:]port:/path.sock

@@ -5,6 +5,7 @@ import { LogLimit } from "./log-limit.ts";
 import { Outlet, type Sink } from "./outlet.ts";
 import { prettyLine } from "./pretty-line.ts";
 import { type SafeFieldsOptions, safeFields } from "./safe-fields.ts";
+import { Secrets } from "./secrets.ts";
 
 /** From everything to hardly anything. */
 export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error"] as const;
@@ -21,7 +22,7 @@ export interface LogOptions {
   readonly color: boolean;
   readonly sink: Sink;
   /** Texts that no line may contain, whatever put them there. */
-  readonly secrets?: readonly string[];
+  readonly secrets?: Secrets;
   /** Monotonic clock, ms. */
   readonly now?: () => number;
 }
@@ -31,7 +32,7 @@ export interface LogOptions {
  * are blotted out, one message cannot flood it (at `info` and above; who asks for more is shown all of it).
  */
 export function createLog(options: LogOptions): Logger {
-  const { level, secrets = [] } = options;
+  const { level, secrets = new Secrets() } = options;
   const render = options.format === "json" ? (line: string) => line : prettyLine(options.color);
   const outlet = new Outlet(options.sink, {
     lostLine: (lines, cause) => render(lostLine(lines, cause)),
@@ -45,7 +46,10 @@ export function createLog(options: LogOptions): Logger {
     },
     { write: (line: string) => outlet.write(render(line)) },
   );
-  const safety = { withStacks: level === "debug" || level === "trace", blot: secretBlotter(secrets) };
+  const safety = {
+    withStacks: level === "debug" || level === "trace",
+    blot: (text: string) => secrets.blot(text),
+  };
   return wrap(root, new LogLimit(options.now ?? (() => performance.now())), safety);
 }
 
@@ -81,20 +85,3 @@ function lostLine(lost: number, cause: string): string {
   const line = { level: "warn", time: new Date().toISOString(), lost, cause, msg: "log lines were lost" };
   return `${JSON.stringify(line)}\n`;
 }
-
-/** A shorter secret is a part of ordinary words: blotting it out everywhere would spoil lines, and show where it is. */
-const MIN_PART_CHARACTERS = 8;
-
-/**
- * The last line of defence: nothing logs a secret, and if something did, it would not be seen. It works on texts before
- * they become a line, so that no secret can break the line's own syntax.
- */
-function secretBlotter(secrets: readonly string[]): (text: string) => string {
-  const whole = new Set(secrets.filter((secret) => secret !== ""));
-  const parts = [...whole].filter((secret) => secret.length >= MIN_PART_CHARACTERS);
-  parts.sort((a, b) => b.length - a.length); // one may contain another
-  return (text) =>
-    whole.has(text) ? BLOT : parts.reduce((rest, secret) => rest.replaceAll(secret, BLOT), text);
-}
-
-const BLOT = "[secret]";

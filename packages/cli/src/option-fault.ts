@@ -11,6 +11,7 @@ export function optionFault(error: CulvertError, names: Readonly<Record<string, 
   const detail = error.message.replace(`${ERRORS[error.code].sentence}: `, "");
   const flagOf = (name: string): string => (Object.hasOwn(names, name) ? names[name]! : name);
   const sentence = detail
+    .replace(/\btls\.\w+/g, flagOf)
     .replace(/^(?:session\.|retry\.)?(\w+)/, (_, name: string) => flagOf(name))
     // Further names are told from words by their capitals.
     .replace(/\b(?:session\.|retry\.)?([a-z]+(?:[A-Z][a-z]*)+)\b/g, (_, name: string) => flagOf(name));

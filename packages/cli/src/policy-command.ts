@@ -9,7 +9,7 @@ import { nearest } from "./nearest.ts";
 import { questionedEndpoint, type Verdict, verdictOf, verdictRecord } from "./policy-question.ts";
 import type { Task, TaskIo } from "./task.ts";
 import { shown, UsageError } from "./usage-error.ts";
-import { asUsage, readUsers } from "./users-source.ts";
+import { asUsage, readUsersFile } from "./users-source.ts";
 
 interface CheckFlagValues {
   readonly users?: string;
@@ -79,7 +79,7 @@ function checkFile(flags: CheckFlagValues, io: TaskIo): number {
   if (flags.as !== undefined || flags.address !== undefined || flags.allowConnect || flags.allowListen) {
     throw new UsageError("the action and the endpoint are missing: write them, as in connect db:5432.");
   }
-  const { byName, byTokenId, byKey, byCertificate } = readUsers(flags.users, "--users");
+  const { byName, byTokenId, byKey, byCertificate } = readUsersFile(flags.users, "--users").users;
   const expired = [...byName.values()].filter((user) => hasExpired(user)).map(({ name }) => name);
   const facts = {
     ...{ users: byName.size, tokens: byTokenId.size, keys: byKey.size, certificates: byCertificate.size },
@@ -144,7 +144,7 @@ function grantsOf(flags: CheckFlagValues): { readonly grants: Grants; readonly u
     );
   }
   if (users !== undefined) {
-    const user = userOf(readUsers(users, "--users"), as, users);
+    const user = userOf(readUsersFile(users, "--users").users, as, users);
     return { grants: user.grants, user };
   }
   if (as !== undefined) throw new UsageError("--as names one of the users: add --users <file>.");

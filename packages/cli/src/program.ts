@@ -2,22 +2,32 @@ import type { ClientOptions } from "@culvert/client";
 import type { ServerOptions } from "@culvert/server";
 import { Command, CommanderError, Option } from "commander";
 import { defineCertCommand } from "./cert-command.ts";
-import { type ClientFlagValues, clientOptionsOf, defineClientCommand } from "./client-command.ts";
+import {
+  type ClientFlagValues,
+  type ClientSources,
+  clientOptionsOf,
+  defineClientCommand,
+} from "./client-command.ts";
+import { readClientFiles } from "./client-files.ts";
 import {
   type CommonFlagValues,
   OUTPUT_GROUP,
   type OutputSettings,
   outputSettingsOf,
 } from "./common-flags.ts";
+import { findCredential } from "./credential-source.ts";
 import { checkEnvironment, type Environment } from "./environment.ts";
 import { EXIT } from "./exit-codes.ts";
 import { CLIENT_EXAMPLES, PROGRAM_EXAMPLES, reference, SERVER_EXAMPLES, TASK_EXAMPLES } from "./help-text.ts";
 import { defineKeyCommand } from "./key-command.ts";
 import { nearest } from "./nearest.ts";
 import { definePolicyCommand } from "./policy-command.ts";
+import { Secrets } from "./secrets.ts";
 import { defineServerCommand, type ServerFlagValues, serverOptionsOf } from "./server-command.ts";
+import { readServerFiles, type ServerFiles } from "./server-files.ts";
 import type { Task } from "./task.ts";
 import { defineTokenCommand } from "./token-command.ts";
+import { STDIN } from "./token-source.ts";
 import { shown, UsageError } from "./usage-error.ts";
 import { VERSION } from "./version.ts";
 
@@ -32,8 +42,17 @@ export type Plan =
     }
   /** Do this one thing and end. */
   | { readonly kind: "task"; readonly task: Task }
-  | { readonly kind: "server"; readonly options: ServerOptions; readonly output: OutputSettings }
-  | { readonly kind: "client"; readonly options: ClientOptions; readonly output: OutputSettings };
+  | (RunningPlan & { readonly kind: "server"; readonly options: ServerOptions; readonly files: ServerFiles })
+  | (RunningPlan & { readonly kind: "client"; readonly options: ClientOptions } & ClientSources);
+
+/** What a command has that goes on until it is stopped. */
+interface RunningPlan {
+  readonly output: OutputSettings;
+  /** The token is still to be read from stdin. */
+  readonly asksToken: boolean;
+  /** What was given in confidence, for the log to take out. */
+  readonly secrets: Secrets;
+}
 
 /** Below this it would not be wrapped at all. */
 const MIN_COLUMNS = 80;
@@ -50,13 +69,29 @@ export function parseCommandLine(argv: readonly string[], env: Environment, colu
   const written = { stdout: "", stderr: "" };
   const program = makeProgram(columns, written);
   program.command("server").action((flags: ServerFlagValues, command: Command) => {
-    plan = { kind: "server", options: serverOptionsOf(flags, env), output: outputOf(flags, command, env) };
+    const files = readServerFiles(flags);
+    const options = serverOptionsOf(flags, env, files);
+    plan = {
+      ...{ kind: "server", options, files, output: outputOf(flags, command, env) },
+      asksToken: flags.tokenFile === STDIN,
+      secrets: new Secrets([options.token ?? ""]),
+    };
   });
   program.command("client").action((urls: string[], flags: ClientFlagValues, command: Command) => {
+    const [files, credential] = [readClientFiles(flags), findCredential(flags, env)];
+    const options = clientOptionsOf(urls, flags, env, credential, files);
+    const secrets = new Secrets(secretsOf(options));
+    const readAgain = credential?.kind === "token" ? credential.readAgain : undefined;
     plan = {
-      kind: "client",
-      options: clientOptionsOf(urls, flags, env),
-      output: outputOf(flags, command, env),
+      ...{ kind: "client", options, files, output: outputOf(flags, command, env), secrets },
+      asksToken: credential?.kind === "asked",
+      readToken:
+        readAgain &&
+        (() => {
+          const token = readAgain();
+          secrets.add(token);
+          return token;
+        }),
     };
   });
   for (const command of program.commands) define(command);
@@ -77,6 +112,14 @@ export function parseCommandLine(argv: readonly string[], env: Environment, colu
     return afterCommander(error, program, argv, written);
   }
   return plan!;
+}
+
+/** The token, and headers that carry credentials by their name. */
+function secretsOf({ token, headers }: ClientOptions): string[] {
+  const confidential = Object.entries(headers ?? {}).filter(([name]) =>
+    /auth|cookie|token|secret|key/i.test(name),
+  );
+  return [token, ...confidential.map(([, value]) => value)].filter((secret) => typeof secret === "string");
 }
 
 /** The commands beside `server` and `client`; each has commands of its own. */

@@ -6,7 +6,13 @@ import type { Outlet } from "./outlet.ts";
  * interface, are listed in docs/cli.md and do not change.
  */
 export type Ready =
-  | { readonly ready: "server"; readonly url: string }
+  | {
+      readonly ready: "server";
+      readonly url: string;
+      /** How clients are authenticated, and what they may do; in words. */
+      readonly auth: string;
+      readonly allowed: string;
+    }
   | { readonly ready: "client"; readonly server: string }
   | {
       readonly ready: "tunnel";

@@ -1,8 +1,10 @@
 import { Readable, type Writable } from "node:stream";
 import { type Logger, safeText, withEscapes } from "@culvert/peer";
+import type { ServerOptions } from "@culvert/server";
+import { auditLog } from "./audit-log.ts";
 import { runClient } from "./client-command.ts";
 import type { CommandContext } from "./command-context.ts";
-import type { OutputSettings } from "./common-flags.ts";
+import type { FileSettings, OutputSettings } from "./common-flags.ts";
 import { DescriptorWatch } from "./descriptor-watch.ts";
 import type { Environment } from "./environment.ts";
 import { EXIT, exitCodeOf } from "./exit-codes.ts";
@@ -12,9 +14,11 @@ import { Outlet, type Sink, streamSink } from "./outlet.ts";
 import { type Plan, parseCommandLine } from "./program.ts";
 import { ReadyLines } from "./ready-lines.ts";
 import { RotatingFile } from "./rotating-file.ts";
+import { readSecretLine } from "./secret-line.ts";
 import { runServer } from "./server-command.ts";
 import { type SignalHost, Signals } from "./signals.ts";
 import type { TaskIo } from "./task.ts";
+import { checkToken } from "./token-source.ts";
 import { shown, UsageError } from "./usage-error.ts";
 import { VERSION } from "./version.ts";
 
@@ -58,8 +62,9 @@ export async function run(
       (parsed.to === "stdout" ? out : err).write(parsed.text, ignore);
       return parsed.exitCode;
     }
-    if (parsed.kind === "task") return await parsed.task(taskIo(streams, out, err));
-    plan = parsed;
+    const io = taskIo(streams, out, err);
+    if (parsed.kind === "task") return await parsed.task(io);
+    plan = parsed.asksToken ? withToken(parsed, await readSecretLine(io, "the token")) : parsed;
     log = openLog(plan, env, streams.stderr, err);
   } catch (error) {
     say(failureSentence(error));
@@ -77,8 +82,7 @@ export async function run(
     });
   } catch (error) {
     const exitCode = exitCodeOf(error);
-    const hasToken = plan.options.token !== undefined;
-    const sentence = failureSentence(error, { command: plan.kind, hasToken });
+    const sentence = failureSentence(error, { command: plan.kind, login: loginOf(plan) });
     if (exitCode === EXIT.internal) log.error({ error }, "internal error");
     // Who reads the log by program finds the end there too; a person is told in a sentence.
     const isForPrograms =
@@ -106,9 +110,18 @@ function taskIo(streams: Streams, out: Sink, err: Sink): TaskIo {
   };
 }
 
+/** @throws UsageError when the file cannot be written. */
+function withAudit({ options, output }: Extract<Plan, { kind: "server" }>, log: Logger): ServerOptions {
+  if (output.auditLog === undefined) return options;
+  return { ...options, audit: auditLog(openFile(output.auditLog, "--audit-log"), log) };
+}
+
 /** Resolves when the command is done or forced to end. @throws why it failed. */
 async function carryOut(plan: RunningPlan, context: CommandContext): Promise<number> {
-  const work = plan.kind === "server" ? runServer(plan.options, context) : runClient(plan.options, context);
+  const work =
+    plan.kind === "server"
+      ? runServer(withAudit(plan, context.log), plan.files, context)
+      : runClient(plan.options, plan, context);
   const { forced, crashed } = context.signals;
   return await Promise.race([
     work.then(() => EXIT.ok),
@@ -120,8 +133,17 @@ async function carryOut(plan: RunningPlan, context: CommandContext): Promise<num
   ]);
 }
 
+/** @throws UsageError when it cannot be one. */
+function withToken(plan: RunningPlan, text: string): RunningPlan {
+  const token = checkToken(text, "the token on stdin");
+  plan.secrets.add(token);
+  return plan.kind === "server"
+    ? { ...plan, options: { ...plan.options, token } }
+    : { ...plan, options: { ...plan.options, token } };
+}
+
 function openLog(
-  { options, output }: RunningPlan,
+  { secrets, output }: RunningPlan,
   env: Environment,
   stderr: OutputStream,
   err: Sink,
@@ -130,17 +152,15 @@ function openLog(
     level: output.logLevel,
     format: logFormatOf(output, stderr),
     color: output.logFile === undefined && stderr.isTTY === true && (env.NO_COLOR ?? "") === "",
-    sink: output.logFile === undefined ? err : openLogFile(output.logFile),
-    secrets: secretsOf(options),
+    sink: output.logFile === undefined ? err : openFile(output.logFile, "--log-file"),
+    secrets,
   });
 }
 
-/** What was given to us in confidence: the token, and headers that carry credentials by their name. */
-function secretsOf(options: RunningPlan["options"]): string[] {
-  const headers = "headers" in options && typeof options.headers === "object" ? options.headers : {};
-  const confidential = Object.entries(headers).filter(([name]) => /auth|cookie|token|secret|key/i.test(name));
-  const token = typeof options.token === "string" ? options.token : "";
-  return [token, ...confidential.map(([, value]) => value)];
+/** By what a client logs in. */
+function loginOf({ options }: RunningPlan): "token" | "key" | undefined {
+  if (options.token !== undefined) return "token";
+  return "key" in options && options.key !== undefined ? "key" : undefined;
 }
 
 function logFormatOf({ logFormat, logFile }: OutputSettings, stderr: OutputStream): "pretty" | "json" {
@@ -148,13 +168,13 @@ function logFormatOf({ logFormat, logFile }: OutputSettings, stderr: OutputStrea
   return logFile === undefined && stderr.isTTY === true ? "pretty" : "json";
 }
 
-function openLogFile({ path, maxBytes }: { readonly path: string; readonly maxBytes: number }): RotatingFile {
+function openFile({ path, maxBytes }: FileSettings, flag: string): RotatingFile {
   try {
     return new RotatingFile(path, maxBytes);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     throw new UsageError(
-      `--log-file ${shown(path)} cannot be written (${code ?? "unknown reason"}): name a file in a directory where this user may write.`,
+      `${flag} ${shown(path)} cannot be written (${code ?? "unknown reason"}): name a file in a directory where this user may write.`,
     );
   }
 }

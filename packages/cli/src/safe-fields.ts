@@ -2,6 +2,8 @@ import { cutToBytes, type LogFields, safeText } from "@culvert/peer";
 
 /** A stack is ours, not a stranger's. */
 const MAX_STACK_BYTES = 8192;
+/** A sentence of ours, with what a stranger said in it; the mend, such as the hash to trust, is at its end. */
+const MAX_REASON_BYTES = 1024;
 const MAX_DEPTH = 4;
 const MAX_ENTRIES = 64;
 
@@ -14,7 +16,7 @@ export interface SafeFieldsOptions {
 
 /**
  * What may be logged of `fields`, of which much comes from strangers: names, paths, reasons. Texts are cut to 256 bytes,
- * and control characters and those that turn the direction of writing are shown as escapes, so that nobody can forge a
+ * a field `reason` to 1024, and control characters and those that turn the direction of writing are shown as escapes, so that nobody can forge a
  * line or steer the terminal of the person who reads it (CWE-117, CWE-150).
  */
 export function safeFields(fields: LogFields, options: SafeFieldsOptions = {}): Record<string, unknown> {
@@ -25,8 +27,8 @@ function blotted(text: string, { blot }: SafeFieldsOptions): string {
   return blot === undefined ? text : blot(text);
 }
 
-function textOf(text: string, options: SafeFieldsOptions): string {
-  return safeText(blotted(text, options));
+function textOf(text: string, options: SafeFieldsOptions, maxBytes?: number): string {
+  return safeText(blotted(text, options), maxBytes);
 }
 
 function safeValue(value: unknown, options: SafeFieldsOptions, depth: number): unknown {
@@ -60,7 +62,10 @@ function safeValue(value: unknown, options: SafeFieldsOptions, depth: number): u
 function safeRecord(fields: LogFields, options: SafeFieldsOptions, depth: number): Record<string, unknown> {
   const safe: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(fields).slice(0, MAX_ENTRIES)) {
-    safe[safeText(key)] = safeValue(value, options, depth);
+    const isReason = key === "reason" && typeof value === "string";
+    safe[safeText(key)] = isReason
+      ? textOf(value, options, MAX_REASON_BYTES)
+      : safeValue(value, options, depth);
   }
   return safe;
 }

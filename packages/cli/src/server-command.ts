@@ -13,8 +13,10 @@ import {
 } from "./common-flags.ts";
 import { descriptorLimit, mostSockets } from "./descriptor-limit.ts";
 import type { Environment } from "./environment.ts";
-import { countFlag, durationFlag, portFlag, repeatedFlag, sizeFlag, textFlag } from "./flags.ts";
+import { countFlag, durationFlag, portFlag, repeatedFlag, sizeFlag, switchFlag, textFlag } from "./flags.ts";
+import { LiveFiles } from "./live-files.ts";
 import { optionFault } from "./option-fault.ts";
+import type { ServerFileFlags, ServerFiles } from "./server-files.ts";
 import {
   graceFlag,
   LIMIT_GROUP,
@@ -26,14 +28,20 @@ import {
   sessionOptionsOf,
   withinMemory,
 } from "./session-flags.ts";
-import { findToken } from "./token-source.ts";
+import { findToken, STDIN } from "./token-source.ts";
 import { shown, UsageError } from "./usage-error.ts";
 
 /** What the flags of `culvert server` yield. */
-export interface ServerFlagValues extends CommonFlagValues, SessionFlagValues {
+export interface ServerFlagValues extends CommonFlagValues, SessionFlagValues, ServerFileFlags {
   readonly host: string;
   readonly port: number;
   readonly path: string;
+  /** False: `--no-auth`. */
+  readonly auth: boolean;
+  readonly publicName?: readonly string[];
+  readonly allowConnect?: readonly string[];
+  readonly allowListen?: readonly string[];
+  readonly tlsHandshakeTimeout: number;
   readonly origin?: readonly string[];
   readonly dialTimeout: number;
   readonly handshakeTimeout: number;
@@ -60,22 +68,39 @@ export function defineServerCommand(command: Command): Command {
   add("Where it listens:", [
     textFlag(
       "--host <address>",
-      "address to listen on; other than loopback it needs a token",
+      "address to listen on; other than loopback clients must log in",
       D.host,
       checkHost,
     ),
     portFlag("--port", "port to listen on; 0 takes a free one", D.port),
     textFlag("--path <path>", "path of the tunnel endpoint", D.path, checkPath),
+    textFlag("--tls-cert <file>", "serve wss with this certificate, PEM; intermediate ones behind it", {
+      none: "none, and ws",
+    }),
+    textFlag("--tls-key <file>", "its key, which only its owner may read", { none: "none" }),
+    repeatedFlag(
+      "--public-name <name>",
+      "host[:port] by which clients dial it through a proxy",
+      "none",
+      (text) => text,
+    ),
   ]);
   add("Who may come in:", [
-    tokenFileFlag("file with the token of all clients, which only its owner may read"),
+    textFlag("--users <file>", "users, how each logs in, and what each may do (YAML or JSON)", {
+      none: "none",
+    }),
+    tokenFileFlag("file with a token that clients share, only for its owner; - asks for it"),
+    textFlag("--tls-client-ca <file>", "demand client certificates that these authorities issued", {
+      none: "none",
+    }),
+    switchFlag("--no-auth", "let in everybody who can reach the server"),
     repeatedFlag("--origin <origin>", "let in web pages of this origin", "none", checkOrigin),
     countFlag("--max-sessions", "sessions, attached and detached", D.maxSessions),
     countFlag("--max-detached", "of these, detached ones", D.maxDetachedSessions, { min: 0 }),
     sizeFlag("--memory-budget", "memory for the buffers of all sessions", D.memoryBudgetBytes, {
       min: 1024 * 1024,
     }),
-    countFlag("--max-unauthenticated", "connections that have not shown the token", D.maxUnauthenticated),
+    countFlag("--max-unauthenticated", "connections that have not logged in", D.maxUnauthenticated),
     countFlag(
       "--max-from-address",
       "of these, when there are that many, from one address that is not loopback",
@@ -86,6 +111,21 @@ export function defineServerCommand(command: Command): Command {
     maxSocketsFlag("sockets of visitors, targets and listeners of all clients together"),
     durationFlag("--head-timeout", "time for the head of an HTTP request", D.headTimeoutMs),
     durationFlag("--handshake-timeout", "time for a handshake", D.handshakeTimeoutMs),
+    durationFlag("--tls-handshake-timeout", "time for a TLS handshake", D.tlsHandshakeTimeoutMs),
+  ]);
+  add("What clients may do that are not among the users:", [
+    repeatedFlag(
+      "--allow-connect <rule>",
+      "connect there, as in db:5432 or 10.0.0.0/8:80,443",
+      "local users everything",
+      (text) => text,
+    ),
+    repeatedFlag(
+      "--allow-listen <rule>",
+      "listen there, as in 8000-8999 or 0.0.0.0:443",
+      "local users everything",
+      (text) => text,
+    ),
   ]);
   add(LINK_GROUP, [
     graceFlag("a session without a WebSocket is kept for this long", SESSION_DEFAULTS.graceMs),
@@ -100,25 +140,41 @@ export function defineServerCommand(command: Command): Command {
     }),
     ...limitFlags(),
   ]);
-  add(OUTPUT_GROUP, outputFlags());
+  add(OUTPUT_GROUP, [
+    ...outputFlags(),
+    textFlag("--audit-log <file>", "record there who came in, was refused and did what", { none: "none" }),
+  ]);
   return command;
 }
 
 /**
- * The options of the library for these flags; reads the token.
+ * The options of the library for these flags; reads the token, unless it is to be asked for.
  * @throws UsageError
  */
-export function serverOptionsOf(flags: ServerFlagValues, env: Environment): ServerOptions {
-  const token = findToken(flags.tokenFile, env)?.token;
+export function serverOptionsOf(
+  flags: ServerFlagValues,
+  env: Environment,
+  files: ServerFiles,
+): ServerOptions {
+  const token = flags.tokenFile === STDIN ? undefined : findToken(flags.tokenFile, env)?.token;
+  const { users, tls } = files;
+  checkWaysIn(flags, token !== undefined || flags.tokenFile === STDIN);
   return {
     host: flags.host,
     port: flags.port,
     path: flags.path,
     token,
+    ...(users === undefined ? {} : { users }),
+    ...(tls === undefined ? {} : { tls }),
+    noAuth: !flags.auth,
+    publicNames: flags.publicName ?? [],
+    ...(flags.allowConnect === undefined ? {} : { allowConnect: flags.allowConnect }),
+    ...(flags.allowListen === undefined ? {} : { allowListen: flags.allowListen }),
     origins: flags.origin ?? [],
     session: sessionOptionsOf(flags),
     dialTimeoutMs: flags.dialTimeout,
     handshakeTimeoutMs: flags.handshakeTimeout,
+    tlsHandshakeTimeoutMs: flags.tlsHandshakeTimeout,
     maxSessions: flags.maxSessions,
     maxDetachedSessions: flags.maxDetached,
     memoryBudgetBytes: withinMemory("--memory-budget", flags.memoryBudget),
@@ -132,18 +188,35 @@ export function serverOptionsOf(flags: ServerFlagValues, env: Environment): Serv
   };
 }
 
+/** What is written out as "nobody needs to log in" must not stand beside a way to log in. */
+function checkWaysIn({ auth, users }: ServerFlagValues, hasToken: boolean): void {
+  if (auth || (users === undefined && !hasToken)) return;
+  const other =
+    users === undefined ? "a token (--token-file, CULVERT_TOKEN or CULVERT_TOKEN_FILE)" : "--users";
+  throw new UsageError(
+    `--no-auth lets everybody in, so ${other} would count for nothing: leave out one of them.`,
+  );
+}
+
 /** Runs a server until a signal stops it. @throws UsageError, CulvertError when it cannot start. */
-export async function runServer(options: ServerOptions, context: CommandContext): Promise<void> {
+export async function runServer(
+  options: ServerOptions,
+  files: ServerFiles,
+  context: CommandContext,
+): Promise<void> {
   const { log, ready, signals } = context;
   const maxSockets = options.maxSockets ?? mostSockets(descriptorLimit());
   const server = makeServer({ ...options, maxSockets, logger: log, agent: context.agent });
-  signals.onHangup = () => log.info({}, "SIGHUP: nothing to read again, going on");
   signals.onReport = () => report(server, log);
   await server.start();
-  ready.tell({ ready: "server", url: server.address?.url ?? "" });
+  const { auth, allowed } = server.stats();
+  ready.tell({ ready: "server", url: server.address?.url ?? "", auth, allowed });
+  const live = new LiveFiles(files.parts(server, inFlags), log);
+  signals.onHangup = () => live.readAgain();
   const signal = await signals.stopped;
   const drainMs = options.drainMs ?? D.drainMs;
   log.info({ signal, drainMs }, "stopping: open connections may finish, a second signal ends it at once");
+  live.close();
   await withinBound(server.close(), drainMs, log);
 }
 
@@ -155,8 +228,13 @@ function report(server: Server, log: Logger): void {
 }
 
 function makeServer(options: ServerOptions): Server {
+  return inFlags(() => new Server(options));
+}
+
+/** What the library finds wrong, said in flags. */
+function inFlags<T>(act: () => T): T {
   try {
-    return new Server(options);
+    return act();
   } catch (error) {
     if (error instanceof CulvertError && error.code === "invalid_option")
       throw optionFault(error, FLAG_NAMES);
@@ -170,6 +248,16 @@ const FLAG_NAMES: Readonly<Record<string, string>> = {
   port: "--port",
   path: "--path",
   token: "the token",
+  users: "--users",
+  noAuth: "--no-auth",
+  publicNames: "--public-name",
+  allowConnect: "--allow-connect",
+  allowListen: "--allow-listen",
+  "tls.cert": "--tls-cert",
+  "tls.key": "--tls-key",
+  "tls.clientCa": "--tls-client-ca",
+  tls: "--tls-cert",
+  tlsHandshakeTimeoutMs: "--tls-handshake-timeout",
   origins: "--origin",
   dialTimeoutMs: "--dial-timeout",
   handshakeTimeoutMs: "--handshake-timeout",

@@ -34,9 +34,14 @@ export function checkServerUrl(text: string): string {
   return text;
 }
 
+/** Is nothing encrypted on the way there? */
+export function isPlain(text: string): boolean {
+  return /^(ws|http):/i.test(text);
+}
+
 /** Would a secret cross a network in the open on its way there? */
 export function isPlainAndRemote(text: string): boolean {
   const url = new URL(text);
-  if (url.protocol === "wss:" || url.protocol === "https:") return false;
+  if (!isPlain(text)) return false;
   return !/^(localhost|127(\.[0-9]+){3}|\[::1\])$/.test(url.hostname);
 }

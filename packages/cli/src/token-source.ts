@@ -7,6 +7,9 @@ export interface TokenFound {
   readonly source: "--token-file" | "CULVERT_TOKEN_FILE" | "CULVERT_TOKEN";
 }
 
+/** For a file: read it from stdin, or ask for it. */
+export const STDIN = "-";
+
 const MIN_CHARACTERS = 16;
 const MAX_CHARACTERS = 1024;
 const MEND = "make one with: openssl rand -hex 32";
@@ -38,7 +41,8 @@ function fromFile(path: string, source: "--token-file" | "CULVERT_TOKEN_FILE"): 
   return { token: checkToken(readSecretFile(path, source), `the token in the file of ${source}`), source };
 }
 
-function checkToken(token: string, what: string): string {
+/** @throws UsageError naming `what`; never with anything of the token. */
+export function checkToken(token: string, what: string): string {
   const fault = (why: string): UsageError => new UsageError(`${what} ${why}.`);
   if (token === "") throw fault(`is empty; ${MEND}`);
   if (token.length < MIN_CHARACTERS) {

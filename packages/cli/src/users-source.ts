@@ -1,7 +1,14 @@
 import { MAX_USERS_FILE_BYTES, parseUsers, type Users } from "@culvert/policy";
 import { CulvertError, ERRORS } from "@culvert/protocol";
+import { fingerprintOf } from "./fingerprint.ts";
 import { readInputFile } from "./input-file.ts";
 import { UsageError } from "./usage-error.ts";
+
+/** What a users file holds. */
+export interface UsersRead {
+  readonly users: Users;
+  readonly fingerprint: string;
+}
 
 /**
  * Reads the users file. It holds no secrets, only hashes, so others may read it; whoever may change it decides who comes in.
@@ -9,21 +16,24 @@ import { UsageError } from "./usage-error.ts";
  * @param flag Names the flag in errors.
  * @throws UsageError naming the place in the file and the mend.
  */
-export function readUsers(path: string, flag: string): Users {
+export function readUsersFile(path: string, flag: string): UsersRead {
   const content = readInputFile(path, flag, {
     maxBytes: MAX_USERS_FILE_BYTES,
     access: "not changed by others",
   });
-  return asUsage(() => parseUsers(content, path));
+  return { users: asUsage(() => parseUsers(content, path)), fingerprint: fingerprintOf([content]) };
 }
 
-/** What the library finds wrong, as a mistake of who wrote it; the library's sentence names the place and the mend. */
-export function asUsage<T>(read: () => T): T {
+/**
+ * What the library finds wrong, as a mistake of who wrote it; the library's sentence names the place and the mend.
+ * @param prefix Stands before that sentence.
+ */
+export function asUsage<T>(read: () => T, prefix = ""): T {
   try {
     return read();
   } catch (error) {
     if (!(error instanceof CulvertError)) throw error;
     const detail = error.message.replace(`${ERRORS[error.code].sentence}: `, "");
-    throw new UsageError(/[.?]$/.test(detail) ? detail : `${detail}.`);
+    throw new UsageError(`${prefix}${detail}${/[.?]$/.test(detail) ? "" : "."}`);
   }
 }

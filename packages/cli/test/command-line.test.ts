@@ -29,7 +29,7 @@ describe("culvert server", () => {
       drainMs: 10_000,
     });
     expect(options.session).toMatchObject({ graceMs: 120_000, pingIntervalMs: 10_000, silenceMs: 25_000 });
-    expect(output).toEqual({ json: false, logLevel: "info", logFormat: "auto", logFile: undefined });
+    expect(output).toEqual({ json: false, logLevel: "info", logFormat: "auto" });
   });
 
   it("reads every flag", () => {
@@ -64,13 +64,27 @@ describe("culvert server", () => {
         "64KiB",
       ],
       ...["--json", "--log-level", "debug", "--log-format", "json"],
-      ...["--log-file", "culvert.log", "--log-file-size", "1MiB"],
+      ...["--log-file", "culvert.log", "--log-file-size", "1MiB", "--audit-log", "audit.log"],
+      ...["--allow-connect", "db:5432", "--allow-connect", "10.0.0.0/8:*", "--allow-listen", "8000-8999"],
+      ...[
+        "--public-name",
+        "host2.example",
+        "--public-name",
+        "10.0.0.1:9000",
+        "--tls-handshake-timeout",
+        "19s",
+      ],
     );
     expect(options).toEqual({
       host: "::1",
       port: 0,
       path: "/tunnel",
       token: TOKEN,
+      noAuth: false,
+      publicNames: ["host2.example", "10.0.0.1:9000"],
+      allowConnect: ["db:5432", "10.0.0.0/8:*"],
+      allowListen: ["8000-8999"],
+      tlsHandshakeTimeoutMs: 19_000,
       origins: ["https://a.example", "https://b.example:8443"],
       maxSessions: 5,
       maxUnauthenticated: 6,
@@ -110,6 +124,7 @@ describe("culvert server", () => {
       logLevel: "debug",
       logFormat: "json",
       logFile: { path: "culvert.log", maxBytes: 1_048_576 },
+      auditLog: { path: "audit.log", maxBytes: 1_048_576 },
     });
   });
 

@@ -45,8 +45,8 @@ describe("exitCodeOf", () => {
 });
 
 describe("failureSentence", () => {
-  const server = { command: "server", hasToken: true } as const;
-  const client = { command: "client", hasToken: true } as const;
+  const server = { command: "server", login: "token" } as const;
+  const client = { command: "client", login: "token" } as const;
 
   it.each([
     [
@@ -64,12 +64,17 @@ describe("failureSentence", () => {
     [
       new CulvertError("unauthorized", "ws://h/ answered 401: is the token right?"),
       client,
-      "the server does not accept the credentials: ws://h/ answered 401; give both sides the same token.",
+      "the server does not accept the credentials: ws://h/ answered 401; give both sides the same token, or the users file of the server the hash of this one.",
     ],
     [
       new CulvertError("unauthorized", "ws://h/ answered 401: is the token right?"),
-      { ...client, hasToken: false },
-      "the server does not accept the credentials: ws://h/ answered 401; this client has no token: add --token-file <file>, or set CULVERT_TOKEN.",
+      { ...client, login: undefined },
+      "the server does not accept the credentials: ws://h/ answered 401; this client has no token and no key: add --token-file <file> or --login-key <file>, or set CULVERT_TOKEN.",
+    ],
+    [
+      new CulvertError("unauthorized", "ws://h/ answered 401: does it know the key?"),
+      { ...client, login: "key" as const },
+      "the server does not accept the credentials: ws://h/ answered 401; give the users file of the server the line that culvert key show prints, and a server behind a proxy the host of this URL by --public-name.",
     ],
     [
       new CulvertError("displaced"),

@@ -13,7 +13,7 @@ function textOf(argv: readonly string[], columns?: number): string {
 
 /** Flags of a help text with what it says of each. */
 function flagsOf(help: string): [flag: string, about: string][] {
-  return [...help.matchAll(/^ {2}(-[^\n]*(?:\n {20,}[^\n]*)*)/gm)].map((match) => {
+  return [...help.matchAll(/^ {2}(-[^\n]*(?:\n {10,}[^\n]*)*)/gm)].map((match) => {
     const [flag, about] = match[1]!.replace(/\n\s+/g, " ").split(/\s{2,}/, 2);
     return [flag!, about ?? ""];
   });
@@ -57,10 +57,55 @@ describe.each(["server", "client"])("culvert %s --help", (command) => {
       const argv = example
         .trim()
         .replaceAll("'", "")
-        .replace(/ --token-file token/, "")
+        // These name files that are not there.
+        .replace(/ --(token-file|tls-cert|tls-key|users|ca|login-key) \S+/g, "")
         .split(/\s+/)
         .slice(1);
       expect(parseCommandLine(argv, {}).kind).toBe(command);
+    }
+  });
+});
+
+const TASKS = [
+  ["token", "new"],
+  ["token", "hash"],
+  ["key", "new"],
+  ["key", "show"],
+  ["cert", "ca"],
+  ["cert", "server"],
+  ["cert", "client"],
+  ["policy", "check"],
+];
+
+describe.each(TASKS)("culvert %s %s --help", (...path) => {
+  const help = textOf([...path, "--help"]);
+
+  it("says what it is for, and of each flag what it does and what holds without it", () => {
+    expect(help).toMatch(new RegExp(`^Usage: culvert ${path.join(" ")} .*\n\n[A-Z]`));
+    for (const [flag, about] of flagsOf(help)) {
+      if (flag !== "-h, --help") expect(about, flag).toMatch(/^['a-z].{8,}\((?:repeatable; )?default: .+\)$/);
+    }
+  });
+
+  it("fits into 80 columns", () => {
+    expect(Math.max(...help.split("\n").map((line) => line.length))).toBeLessThanOrEqual(80);
+  });
+});
+
+describe.each(["token", "key", "cert", "policy"])("culvert %s", (group) => {
+  it("alone is a mistake that help mends", () => {
+    const plan = parseCommandLine([group], {});
+    expect(plan).toMatchObject({ kind: "text", to: "stderr", exitCode: 2 });
+    expect(plan).toMatchObject({ text: textOf([group, "--help"]) });
+  });
+
+  it("has examples that are right", () => {
+    const examples = textOf([group, "--help"])
+      .split("\n")
+      .filter((line) => line.startsWith(`  culvert ${group} `));
+    expect(examples.length).toBeGreaterThan(0);
+    for (const example of examples) {
+      expect(parseCommandLine(example.trim().split(/\s+/).slice(1), {}).kind).toBe("task");
     }
   });
 });
@@ -107,6 +152,20 @@ describe("docs/cli.md", () => {
         const fallback = /default: ([^()]+)\)$/.exec(about)![1]!;
         const grace = flag.startsWith("--grace");
         if (!grace) expect(row!.split("|")[2]!.replaceAll("`", "").trim(), flag).toBe(fallback);
+      }
+    }
+  });
+
+  it("has every further command, with its flags and their defaults", () => {
+    for (const path of TASKS) {
+      expect(page).toContain(`\`culvert ${path.join(" ")}`);
+      for (const [flag, about] of flagsOf(textOf([...path, "--help"]))) {
+        if (flag === "-h, --help") continue;
+        const fallback = /default: ([^()]+)\)$/.exec(about)![1]!;
+        const row = page
+          .split("\n")
+          .find((line) => line.startsWith(`| \`${path.join(" ")}\` | \`${flag}\` |`));
+        expect(row?.split("|")[3]?.replaceAll("`", "").trim(), `${path.join(" ")} ${flag}`).toBe(fallback);
       }
     }
   });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { createLog, LOG_LEVELS, type LogOptions } from "../src/log.ts";
 import type { Sink } from "../src/outlet.ts";
+import { Secrets } from "../src/secrets.ts";
 
 class Lines implements Sink {
   readonly queuedBytes = 0;
@@ -71,7 +72,7 @@ describe("createLog", () => {
   it("blots out secrets wherever they are", () => {
     const secret = 'sEcret-"with\\quotes-0123';
     for (const format of ["json", "pretty"] as const) {
-      const { log, lines } = makeLog({ format, level: "trace", secrets: [secret, ""] });
+      const { log, lines } = makeLog({ format, level: "trace", secrets: new Secrets([secret, ""]) });
       log
         .child({ token: secret })
         .error({ error: new Error(secret), url: `ws://h/?t=${secret}` }, `got ${secret}`);
@@ -82,7 +83,7 @@ describe("createLog", () => {
 
   it("blots out a secret before it cuts a long text", () => {
     const secret = "0123456789abcdef".repeat(20);
-    const { log, lines } = makeLog({ secrets: [secret] });
+    const { log, lines } = makeLog({ secrets: new Secrets([secret]) });
     log.info({ header: `Bearer ${secret}`, nested: [{ secret }] }, "sent");
     expect(JSON.parse(lines.text)).toMatchObject({
       header: "Bearer [secret]",
@@ -93,13 +94,13 @@ describe("createLog", () => {
   it.each(["e", "1", "i", "info", ":", "msg", "level"])(
     "a short secret such as %j spoils no line",
     (secret) => {
-      const { log, lines } = makeLog({ secrets: [secret] });
+      const { log, lines } = makeLog({ secrets: new Secrets([secret]) });
       log.info({ level1: secret, e: "hello", port: 1 }, "information");
       const { time, ...line } = JSON.parse(lines.text) as Record<string, unknown>;
       expect(time).toMatch(/^\d{4}-/);
       // Where it stands alone it is hidden; as a part of words it would only show where it is.
       expect(line).toEqual({ level: "info", level1: "[secret]", e: "hello", port: 1, msg: "information" });
-      const pretty = makeLog({ format: "pretty", secrets: [secret] });
+      const pretty = makeLog({ format: "pretty", secrets: new Secrets([secret]) });
       pretty.log.info({ a: 1 }, "hello");
       expect(pretty.lines.text).toMatch(/ INFO: hello a=1\n$/);
     },

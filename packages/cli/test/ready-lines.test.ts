@@ -4,7 +4,10 @@ import { type Ready, ReadyLines } from "../src/ready-lines.ts";
 import { Recorder } from "./support.ts";
 
 const TABLE: readonly (readonly [Ready, string])[] = [
-  [{ ready: "server", url: "ws://127.0.0.1:9000/" }, "culvert server listening on ws://127.0.0.1:9000/"],
+  [
+    { ready: "server", url: "ws://127.0.0.1:9000/", auth: "token", allowed: "nothing" },
+    "culvert server listening on ws://127.0.0.1:9000/",
+  ],
   [{ ready: "client", server: "wss://host2/tunnel" }, "culvert client connected to wss://host2/tunnel"],
   [
     { ready: "tunnel", side: "local", listen: "tcp://127.0.0.1:8080", target: "tcp://db:5432" },
@@ -47,6 +50,8 @@ describe("ReadyLines", () => {
     new ReadyLines(new Outlet(streamSink(plain), { lostLine: () => "" }), false).tell({
       ready: "server",
       url,
+      auth: "token",
+      allowed: "nothing",
     });
     expect(plain.text).toBe(`culvert server listening on ${url}\n`);
   });

@@ -236,7 +236,7 @@ describe("run", () => {
     const none = new Running(argv);
     expect(await none.exitCode).toBe(77);
     expect(none.stderr.text).toContain(
-      "this client has no token: add --token-file <file>, or set CULVERT_TOKEN",
+      "this client has no token and no key: add --token-file <file> or --login-key <file>, or set CULVERT_TOKEN",
     );
     const right = new Running(argv, { CULVERT_TOKEN: TOKEN });
     await right.stdout.until(/ready/);

@@ -26,6 +26,11 @@ describe("safeText", () => {
 });
 
 describe("safeFields", () => {
+  it("leaves room for a reason, whose mend is at its end", () => {
+    expect(safeFields({ reason: "x".repeat(1024) })).toEqual({ reason: "x".repeat(1024) });
+    expect(safeFields({ reason: "x".repeat(2000) })).toEqual({ reason: `${"x".repeat(1024)}…` });
+  });
+
   it("keeps numbers and the like, and cleans texts at every depth", () => {
     const fields = {
       n: 1,

@@ -2,6 +2,7 @@ import { type Link, type LinkStats, Listeners, newInstanceId, TunnelStream } fro
 import { CulvertError, checkTarget, formatEndpoint, parseEndpoint } from "@culvert/protocol";
 import { type ClientOptions, type ResolvedClientOptions, resolveClientOptions } from "./client-options.ts";
 import { type ClientState, ClientStateCell } from "./client-state.ts";
+import { type ClientTls, type ClientTlsOptions, resolveClientTls } from "./client-tls.ts";
 import { Deferred } from "./deferred.ts";
 import { SessionLoop } from "./session-loop.ts";
 import type { Tunnel, TunnelEvent } from "./tunnel.ts";
@@ -54,6 +55,7 @@ interface Run {
  */
 export class Client {
   readonly #options: ResolvedClientOptions;
+  #tls: ClientTls | undefined;
   readonly #listeners = new Listeners<ClientEvent>();
   readonly #state: ClientStateCell;
   #run: Run | undefined;
@@ -62,6 +64,7 @@ export class Client {
   /** @throws CulvertError `invalid_option`, or `bad_address` for an endpoint. */
   constructor(options: ClientOptions) {
     this.#options = resolveClientOptions(options);
+    this.#tls = this.#options.tls;
     this.#state = new ClientStateCell((previous, current, cause) => {
       this.#options.logger.info({ previous, current, code: cause?.code }, "client state");
       this.#listeners.tell({ type: "state", previous, current, cause });
@@ -93,6 +96,15 @@ export class Client {
   /** Calls `listener` for every event of that type. Returns what takes it off again. */
   on<T extends ClientEventType>(type: T, listener: (event: ClientEventOf<T>) => void): () => void {
     return this.#listeners.on(type, listener);
+  }
+
+  /**
+   * From the next dial on servers are trusted by this, and this certificate is shown to them. What is open goes on.
+   * @throws CulvertError `invalid_option`, and everything is as it was; also for a client that was made without `tls`.
+   */
+  setTls(tls: ClientTlsOptions): void {
+    if (this.#tls === undefined) throw new CulvertError("invalid_option", "this client was made without tls");
+    this.#tls = resolveClientTls(tls);
   }
 
   // -- life
@@ -143,10 +155,18 @@ export class Client {
       return;
     }
     if (run.closing !== undefined) return;
+    const currentTls = (): ClientTls | undefined => this.#tls;
     run.loop = new SessionLoop(
-      // Of this run: tells the server that a second HELLO is a repetition and not another client. The numbers of the
-      // attempts begin anew with it.
-      { ...this.#options, instance: newInstanceId() },
+      {
+        ...this.#options,
+        // Of this run: tells the server that a second HELLO is a repetition and not another client. The numbers of the
+        // attempts begin anew with it.
+        instance: newInstanceId(),
+        // Looked up at each dial: it may have been replaced.
+        get tls() {
+          return currentTls();
+        },
+      },
       {
         onSession: (link) => this.#adopt(run, link),
         onOpen: (link, resumed) => this.#opened(run, link, resumed),

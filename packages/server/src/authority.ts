@@ -57,6 +57,17 @@ export class Authority {
     return parts.join("; ");
   }
 
+  /** Is there nobody who may do anything? Whoever set that up has probably not finished. */
+  get allowsNothing(): boolean {
+    const { common, isLocalServer } = this.#options;
+    if (this.#users === undefined && common === undefined) return !isLocalServer();
+    const all = [...(this.#users?.byName.values() ?? [])].map(({ grants }) => grants);
+    return [...all, common ?? NOTHING].every(
+      ({ unrestricted, connect, listen }) =>
+        !unrestricted && connect.allow.length === 0 && listen.allow.length === 0,
+    );
+  }
+
   /** From the next decision on these are the users. */
   setUsers(users: Users): void {
     this.#replaced = replacedTokens(this.#users, users);

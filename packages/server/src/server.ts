@@ -40,6 +40,8 @@ export interface ServerStats {
   readonly state: ServerState;
   /** How clients are authenticated, in words. */
   readonly auth: string;
+  /** What they may do, in words. */
+  readonly allowed: string;
   readonly sessions: number;
   readonly attached: number;
   readonly detached: number;
@@ -166,6 +168,15 @@ export class Server {
     this.#become("running");
     const [auth, allowed] = [this.#authenticators.description, this.#authority.description];
     this.#log.info({ ...this.address, auth, allowed }, "server listens");
+    this.#warnOfNothing();
+  }
+
+  #warnOfNothing(): void {
+    if (!this.#authority.allowsNothing || this.#options.authenticate !== undefined) return;
+    this.#log.warn(
+      {},
+      "clients may do nothing yet: give rules (--allow-connect, --allow-listen), or users that have some (--users)",
+    );
   }
 
   /**
@@ -240,6 +251,7 @@ export class Server {
     this.#admission.rulesChanged();
     const [auth, allowed] = [this.#authenticators.description, this.#authority.description];
     this.#log.info({ auth, allowed }, "users changed");
+    this.#warnOfNothing();
   }
 
   /** Where it listens since `start`; undefined before and after, and when it is only mounted. */
@@ -337,6 +349,7 @@ export class Server {
     return {
       state: this.#state,
       auth: this.#authenticators.description,
+      allowed: this.#authority.description,
       sessions: links.length,
       attached: links.filter(({ state }) => state === "attached").length,
       detached: links.filter(({ state }) => state === "detached").length,
