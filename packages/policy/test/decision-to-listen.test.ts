@@ -86,6 +86,7 @@ describe("to listen", () => {
     expect(ask(grants, "listen", "0.0.0.0:443").allowed).toBe(false);
     expect(ask(grants, "listen", "0.0.0.0:8081").allowed).toBe(true);
     expect(ask(grants, "listen", "10.0.0.9:0").allowed).toBe(false);
+    expect(ask(listening(["*:*"], ["*:0"]), "listen", "10.0.0.9:0").allowed).toBe(false);
     expect(ask(listening(["*:*"], ["*:22"]), "listen", "10.0.0.9:0").allowed).toBe(true);
     expect(ask(listening(["*:*"], ["[fd00::1]:8080"]), "listen", "0.0.0.0:8080").allowed).toBe(true);
     expect(ask(listening(["*:*"], ["[fd00::1]:8080"]), "listen", "[::]:8080").allowed).toBe(false);

@@ -32,6 +32,7 @@ describe("a rule to connect is read, and its canonical form", () => {
     ["public:443", "public:443"],
     ["own:9000", "own:9000"],
     ["x:443,80,80-90,91", "x.:80-91,443"],
+    ["x:80-90,82", "x.:80-90"],
     ["x:1-65535", "x.:1-65535"],
     ["unix:/run/x.sock", "unix:/run/x.sock"],
     ["unix:///run/x.sock", "unix:/run/x.sock"],
