@@ -64,7 +64,7 @@ function decode(input: string | Uint8Array): string {
   }
   // Who decodes without complaint puts U+FFFD where bytes were wrong; UTF-16 that is read as UTF-8 has NULs.
   if (/[\ufffd\0]/.test(text)) throw new PolicyFault(NOT_UTF8);
-  return text.startsWith("\ufeff") ? text.slice(1) : text;
+  return text;
 }
 
 /** A megabyte of brackets would keep the parser busy for seconds. */
