@@ -1,11 +1,10 @@
 import { promises as dns } from "node:dns";
 import { isIP } from "node:net";
-import { type Action, type Grants, NOTHING, parseRules, type User, type Users } from "@culvert/policy";
+import { type Action, type Grants, NOTHING, nearest, parseRules, type User, type Users } from "@culvert/policy";
 import { type Endpoint, formatEndpoint } from "@culvert/protocol";
 import { Argument, type Command } from "commander";
 import { EXIT } from "./exit-codes.ts";
 import { checkChoice, repeatedFlag, switchFlag, textFlag } from "./flags.ts";
-import { nearest } from "./nearest.ts";
 import { questionedEndpoint, type Verdict, verdictOf, verdictRecord } from "./policy-question.ts";
 import type { Task, TaskIo } from "./task.ts";
 import { shown, UsageError } from "./usage-error.ts";

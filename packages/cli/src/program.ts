@@ -1,4 +1,5 @@
 import type { ClientOptions } from "@culvert/client";
+import { nearest } from "@culvert/policy";
 import type { ServerOptions } from "@culvert/server";
 import { Command, CommanderError, Option } from "commander";
 import { defineCertCommand } from "./cert-command.ts";
@@ -20,7 +21,6 @@ import { checkEnvironment, type Environment } from "./environment.ts";
 import { EXIT } from "./exit-codes.ts";
 import { CLIENT_EXAMPLES, PROGRAM_EXAMPLES, reference, SERVER_EXAMPLES, TASK_EXAMPLES } from "./help-text.ts";
 import { defineKeyCommand } from "./key-command.ts";
-import { nearest } from "./nearest.ts";
 import { definePolicyCommand } from "./policy-command.ts";
 import { Secrets } from "./secrets.ts";
 import { defineServerCommand, type ServerFlagValues, serverOptionsOf } from "./server-command.ts";

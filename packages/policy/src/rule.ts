@@ -8,7 +8,7 @@ import { shownText } from "./shown-text.ts";
 export type Action = "listen" | "connect";
 
 /** What a rule is about. */
-export type RulePattern =
+type RulePattern =
   | { readonly kind: "tcp"; readonly host: HostPattern; readonly ports: PortSet }
   | { readonly kind: "unix"; readonly path: string };
 
@@ -21,6 +21,8 @@ export interface Rule {
   readonly pattern: RulePattern;
 }
 
+/** Rules in one list: each open looks through them. */
+export const MAX_RULES = 1000;
 /** Longer than any rule that makes sense: a name of 255 characters and dozens of ports. */
 const MAX_RULE_CHARACTERS = 512;
 
