@@ -1,7 +1,6 @@
-import { CulvertError } from "@culvert/protocol";
-import { PolicyFault } from "./policy-fault.ts";
-import { type Action, parseRule, type Rule } from "./rule.ts";
-import { shownText } from "./shown-text.ts";
+import { orInvalidOption, PolicyFault } from "./policy-fault.ts";
+import { type Action, MAX_RULES, parseRule, type Rule } from "./rule.ts";
+import { readGrantsInput } from "./users-schema.ts";
 
 export interface RuleSet {
   readonly allow: readonly Rule[];
@@ -42,9 +41,6 @@ export interface GrantsInput {
   readonly limits?: { readonly [K in keyof IdentityLimits]: IdentityLimits[K] | undefined } | undefined;
 }
 
-/** Rules in one list: each open looks through them. */
-export const MAX_RULES = 1000;
-
 const NO_RULES: RuleSet = Object.freeze({ allow: Object.freeze([]), deny: Object.freeze([]) });
 const NO_LIMITS: IdentityLimits = Object.freeze({});
 
@@ -68,12 +64,7 @@ export function parseRules(texts: readonly string[], action: Action, where: stri
   return orInvalidOption(() => readRules(texts, action, where));
 }
 
-/** @throws PolicyFault */
-export function readRules(
-  texts: readonly string[] | undefined,
-  action: Action,
-  where: string,
-): readonly Rule[] {
+function readRules(texts: readonly string[] | undefined, action: Action, where: string): readonly Rule[] {
   if (texts === undefined) return NO_RULES.allow;
   if (!Array.isArray(texts)) throw new PolicyFault(`${where}: must be a list of rules`);
   if (texts.length > MAX_RULES) throw new PolicyFault(`${where}: a list has at most ${MAX_RULES} rules`);
@@ -88,13 +79,28 @@ export function readRules(
   );
 }
 
-/** Runs what throws PolicyFaults, and makes of one the error of the project. */
-export function orInvalidOption<T>(run: () => T, name?: string): T {
-  try {
-    return run();
-  } catch (error) {
-    if (!(error instanceof PolicyFault)) throw error;
-    const prefix = name === undefined ? "" : `${/[\p{C}\s"]/u.test(name) ? shownText(name) : name}: `;
-    throw new CulvertError("invalid_option", `${prefix}${error.message}`);
-  }
+/**
+ * Reads grants as they are written in an option or given by a hook.
+ * @param where names them in errors and explanations: `users.alice` gives `users.alice.connect.allow[0]`.
+ * @throws CulvertError `invalid_option`, whose detail names the place and the mend.
+ */
+export function parseGrants(input: GrantsInput, where: string): Grants {
+  return orInvalidOption(() => grantsOf(readGrantsInput(input, where), where));
+}
+
+/** @throws PolicyFault */
+export function grantsOf({ listen, connect, limits }: GrantsInput, where: string): Grants {
+  const ruleSet = (action: "listen" | "connect", input: GrantsInput["listen"]) => {
+    return Object.freeze({
+      allow: readRules(input?.allow, action, `${where}.${action}.allow`),
+      deny: readRules(input?.deny, action, `${where}.${action}.deny`),
+    });
+  };
+  const given = Object.entries(limits ?? {}).filter(([, value]) => value !== undefined);
+  return Object.freeze({
+    unrestricted: false,
+    listen: ruleSet("listen", listen),
+    connect: ruleSet("connect", connect),
+    limits: Object.freeze(Object.fromEntries(given)),
+  });
 }

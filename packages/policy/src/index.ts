@@ -5,6 +5,7 @@ export {
   type GrantsInput,
   type IdentityLimits,
   NOTHING,
+  parseGrants,
   parseRules,
   type RuleSet,
   type RulesInput,
@@ -19,5 +20,6 @@ export {
   type TokenDigest,
   type User,
 } from "./user.ts";
-export { MAX_USERS_FILE_BYTES, parseGrants, parseUsers, type Users } from "./users-file.ts";
+export { parseUsers, type Users } from "./users.ts";
+export { MAX_USERS_FILE_BYTES } from "./users-file.ts";
 export { usersJsonSchema } from "./users-schema.ts";

@@ -21,6 +21,8 @@ export interface Rule {
   readonly pattern: RulePattern;
 }
 
+/** Rules in one list: each open looks through them. */
+export const MAX_RULES = 1000;
 /** Longer than any rule that makes sense: a name of 255 characters and dozens of ports. */
 const MAX_RULE_CHARACTERS = 512;
 

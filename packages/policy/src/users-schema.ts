@@ -1,7 +1,8 @@
 import * as z from "zod";
-import { type GrantsInput, MAX_RULES } from "./grants.ts";
+import type { GrantsInput } from "./grants.ts";
 import { nearest } from "./nearest.ts";
 import { PolicyFault } from "./policy-fault.ts";
+import { MAX_RULES } from "./rule.ts";
 import { shownText } from "./shown-text.ts";
 
 /** The shape of grants and of the users file; what stands in the texts is read elsewhere. */
