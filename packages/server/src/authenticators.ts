@@ -10,7 +10,7 @@ import { type Authorization, authorizationOf } from "./authorization.ts";
 import type { HttpAnswer } from "./http-answer.ts";
 import type { Identity } from "./identity.ts";
 import { LoginPenalties, type LoginSource, loginSourceOf } from "./login-penalties.ts";
-import { peerCertificateOf } from "./peer-certificate.ts";
+import type { PeerCertificate } from "./peer-certificate.ts";
 import { type Claim, digestOf, type Found, sha256, UserLogins } from "./user-logins.ts";
 
 /** Who is asking; or why nobody is let in: `answer` for the client, always the same one, `why` for our log only. */
@@ -26,6 +26,8 @@ export interface AuthenticatorsOptions {
   readonly noAuth: boolean;
   /** Under which names, and paths, clients dial the server; see {@link ServerNames}. */
   readonly publicNames: readonly string[];
+  /** What TLS has proven of the client at the other end. No header ever says it: anybody could write that. */
+  readonly certificateOf: (socket: Duplex) => PeerCertificate | undefined;
   /** For the hook. */
   readonly handshakeTimeoutMs: number;
   readonly logger: Logger;
@@ -37,6 +39,7 @@ interface Shown {
   readonly socket: Duplex;
   readonly authorization: Authorization;
   readonly isLocal: boolean;
+  readonly certificate: PeerCertificate | undefined;
   /** Whom its header names, and whom its certificate. */
   readonly byHeader: Found;
   readonly byCertificate: readonly Claim[];
@@ -87,9 +90,9 @@ export class Authenticators {
     const waitMs = source === undefined ? 0 : this.#penalties.waitMs(source, performance.now());
     if (waitMs > 0) return penalised(waitMs);
 
-    const certificate = peerCertificateOf(socket);
+    const certificate = this.#options.certificateOf(socket);
     const shown: Shown = {
-      ...{ request, socket, authorization },
+      ...{ request, socket, authorization, certificate },
       isLocal: isLocalRequest(request, socket),
       byHeader: this.#byAuthorization(authorization, request, socket),
       byCertificate: certificate === undefined ? [] : this.#users.byCertificate(certificate),
@@ -126,12 +129,14 @@ export class Authenticators {
 
   async #byHook(
     hook: AuthenticateHook,
-    { request, socket, authorization, byCertificate, isLocal }: Shown,
+    { request, socket, authorization, certificate, byCertificate, isLocal }: Shown,
     source: LoginSource | undefined,
   ): Promise<Authentication> {
     const { handshakeTimeoutMs: timeoutMs, logger } = this.#options;
     const bearer = authorization.kind === "bearer" ? authorization.token : undefined;
-    const answer = await askHook(hook, request, socket, { bearer, isLocal, timeoutMs, logger });
+    const answer = await askHook(hook, request, socket, {
+      ...{ bearer, certificate, isLocal, timeoutMs, logger },
+    });
     // What it cannot answer is not the client's fault.
     if (answer.kind === "failed") return this.#refused("the authenticate option failed");
     if (answer.kind === "nobody") return this.#refused("unknown to the authenticate option", source);

@@ -8,6 +8,7 @@ import { Door } from "./door.ts";
 import { Gate } from "./gate.ts";
 import { type MountableServer, MountTable } from "./mount-table.ts";
 import { createOwnHttpServer, listenOn } from "./own-http-server.ts";
+import { peerCertificateOf } from "./peer-certificate.ts";
 import type { ServerEvent, ServerEventOf, ServerEventType, ServerState } from "./server-events.ts";
 import {
   checkPath,
@@ -77,7 +78,7 @@ export class Server {
     this.#log = this.#options.logger;
     const emit = (event: ServerEvent): void => this.#listeners.tell(event);
     this.#admission = new Admission(this.#options, emit);
-    this.#authenticators = new Authenticators(this.#options);
+    this.#authenticators = new Authenticators({ ...this.#options, certificateOf: peerCertificateOf });
     const { origins, maxUnauthenticated, maxUnauthenticatedPerAddress } = this.#options;
     const rate = new UpgradeRate(this.#options.maxUpgradesPerSecond, performance.now());
     const gate = new Gate({
