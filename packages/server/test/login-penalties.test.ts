@@ -26,6 +26,16 @@ describe("T2: a source that fails", () => {
     expect(penalties.waitMs(HERE, 20_000)).toBe(15_000);
   });
 
+  test("waits also when it took some time for the three, and not for three in as many seconds", () => {
+    const [quick, slow] = [new LoginPenalties(), new LoginPenalties()];
+    for (const n of [0, 1, 2]) {
+      quick.failed(HERE, n * 400);
+      slow.failed(HERE, n * 1000);
+    }
+    expect(quick.waitMs(HERE, 800)).toBe(14_200);
+    expect(slow.waitMs(HERE, 2000)).toBe(0);
+  });
+
   test("waits to the end of it, and begins anew afterwards", () => {
     const penalties = new LoginPenalties();
     for (let i = 0; i < 3; i += 1) penalties.failed(HERE, 0);
