@@ -119,7 +119,8 @@ function openLog(
 function secretsOf(options: Exclude<Plan, { kind: "text" }>["options"]): string[] {
   const headers = "headers" in options && typeof options.headers === "object" ? options.headers : {};
   const confidential = Object.entries(headers).filter(([name]) => /auth|cookie|token|secret|key/i.test(name));
-  return [options.token ?? "", ...confidential.map(([, value]) => value)];
+  const token = typeof options.token === "string" ? options.token : "";
+  return [token, ...confidential.map(([, value]) => value)];
 }
 
 function logFormatOf({ logFormat, logFile }: OutputSettings, stderr: OutputStream): "pretty" | "json" {

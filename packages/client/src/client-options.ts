@@ -1,11 +1,12 @@
 import type { LookupFunction } from "node:net";
-import { type Logger, silentLogger } from "@culvert/peer";
+import { type Logger, type LoginKey, silentLogger } from "@culvert/peer";
 import {
   type CulvertError,
   formatEndpoint,
   resolveSessionOptions,
   type SessionOptions,
 } from "@culvert/protocol";
+import { resolveKey, resolveToken, type TokenProvider } from "./credentials.ts";
 import { defaultName } from "./default-name.ts";
 import type { Connector } from "./dial.ts";
 import { checkHeaders, hasHeader } from "./headers.ts";
@@ -55,8 +56,17 @@ export interface ClientOptions {
    * round again; a function is asked before each dial.
    */
   readonly server: string | readonly string[] | ServerProvider;
-  /** The secret that the server asks for; sent as `Authorization: Bearer`. Never logged. */
-  readonly token?: string | undefined;
+  /**
+   * The secret that the server asks for; sent as `Authorization: Bearer`. A function is asked before each dial, so that one
+   * that was exchanged meanwhile counts. Never logged.
+   */
+  readonly token?: string | TokenProvider | undefined;
+  /**
+   * A private key instead of a token: PKCS #8 PEM of an Ed25519 key, as `culvert key new` makes it. What the server gets is
+   * a signature over a challenge of its own and the name that was dialed; the key itself stays here. Each connection takes
+   * two requests: the first gets the challenge.
+   */
+  readonly key?: string | Buffer | undefined;
   /**
    * The name under which the server keeps this client's tunnels; a client of the same name displaces this one. Default:
    * derived from user, host and tunnels, see `defaultName`.
@@ -105,7 +115,8 @@ export interface ClientOptions {
 /** Every option with its default filled in, checked and frozen. */
 export interface ResolvedClientOptions {
   readonly server: readonly URL[] | ServerProvider;
-  readonly token: string | undefined;
+  readonly token: string | TokenProvider | undefined;
+  readonly key: LoginKey | undefined;
   readonly name: string;
   readonly headers: Readonly<Record<string, string>> | HeadersProvider;
   readonly redirects: Redirects;
@@ -155,6 +166,7 @@ const SESSION_OF_A_CLIENT: Partial<SessionOptions> = { maxTunnels: 0 };
 const KEYS: readonly (keyof ClientOptions)[] = [
   "server",
   "token",
+  "key",
   "name",
   "headers",
   "redirects",
@@ -183,15 +195,18 @@ export function resolveClientOptions(given: ClientOptions): ResolvedClientOption
   const read = new OptionReader(given, "", KEYS);
   const tunnels = resolveTunnels(read);
   const token = resolveToken(read);
+  const key = resolveKey(read);
   const headers = resolveHeaders(read);
-  if (token !== undefined && typeof headers !== "function" && hasHeader(headers, "authorization")) {
-    throw invalidOption("token and headers must not both set Authorization");
+  const login = token === undefined ? key && "key" : "token";
+  if (login !== undefined && typeof headers !== "function" && hasHeader(headers, "authorization")) {
+    throw invalidOption(`${login} and headers must not both set Authorization`);
   }
   const session = read.get("session") as Partial<SessionOptions> | undefined;
   const name = read.optionalText("name", 1, 255) ?? defaultName(tunnels.map(namedTunnel));
   return Object.freeze({
     server: resolveServer(read.get("server")),
     token,
+    key,
     name,
     headers,
     redirects: resolveRedirects(read),
@@ -237,16 +252,6 @@ function namedTunnel({ mode, listen, connect }: TunnelSpec): {
   connect: string;
 } {
   return { mode, listen: formatEndpoint(listen), connect: connectText(connect) };
-}
-
-function resolveToken(read: OptionReader): string | undefined {
-  const token = read.get("token");
-  if (token === undefined) return undefined;
-  // A secret that is empty must stop the start, not pass for "none".
-  if (typeof token !== "string" || !/^[\x21-\x7e]{1,1024}$/.test(token)) {
-    throw invalidOption("token must be 1 to 1024 visible ASCII characters without spaces");
-  }
-  return token;
 }
 
 function resolveHeaders(read: OptionReader): Readonly<Record<string, string>> | HeadersProvider {

@@ -6,22 +6,25 @@ export interface HttpRefusal {
   readonly status: number;
   /** The first bytes of the body, as text. */
   readonly body: string;
+  /** It gave a challenge for a key. */
+  readonly takesKeys?: boolean;
 }
 
 /**
  * What an HTTP answer means. Not retryable codes are refusals that do not heal by themselves; everything that a gateway
  * may say while the server behind it is away (5xx, 408, 425, 429) is `connect_failed`.
  *
- * @param hasCredentials Whether the request had any that could be wrong.
+ * @param credentials What was shown that could be wrong.
  */
-export function refusalError({ status, body }: HttpRefusal, url: URL, hasCredentials: boolean): CulvertError {
+export function refusalError(
+  { status, body, takesKeys }: HttpRefusal,
+  url: URL,
+  credentials: "token" | "key" | undefined,
+): CulvertError {
   const where = shownUrl(url);
   switch (status) {
     case 401:
-      return new CulvertError(
-        "unauthorized",
-        `${where} answered 401${hasCredentials ? ": is the token right?" : ""}`,
-      );
+      return new CulvertError("unauthorized", `${where} answered 401${doubt(credentials, takesKeys)}`);
     case 407:
       return new CulvertError("unauthorized", `a proxy on the way to ${where} wants credentials (407)`);
     case 403:
@@ -47,6 +50,14 @@ export function refusalError({ status, body }: HttpRefusal, url: URL, hasCredent
         ? new CulvertError("connect_failed", `${where} answered ${status}`)
         : new CulvertError("not_culvert", `${where} answered ${status} instead of opening a WebSocket`);
   }
+}
+
+function doubt(credentials: "token" | "key" | undefined, takesKeys = false): string {
+  if (credentials === undefined) return "";
+  if (credentials === "token") return ": is the token right?";
+  return takesKeys
+    ? ": does it know the key, and itself by the name in this URL?"
+    : " and takes no login by key";
 }
 
 /** What a failure of the connection, of TLS or of the HTTP exchange means. */

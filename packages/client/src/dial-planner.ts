@@ -1,11 +1,15 @@
-import { CulvertError } from "@culvert/protocol";
+import { CulvertError, keyLoginHeader, keyLoginInput } from "@culvert/protocol";
 import type { AttemptInfo, ResolvedClientOptions } from "./client-options.ts";
+import { checkToken } from "./credentials.ts";
 import type { DialPlan } from "./dial.ts";
 import { checkHeaders, hasHeader } from "./headers.ts";
 import { pause } from "./pause.ts";
 import { type ServerChoice, ServerChooser } from "./server-chooser.ts";
 
-type PlannerOptions = Pick<ResolvedClientOptions, "server" | "token" | "headers" | "connector" | "retry">;
+type PlannerOptions = Pick<
+  ResolvedClientOptions,
+  "server" | "token" | "key" | "headers" | "connector" | "retry"
+>;
 
 /** Asks the caller's functions for what one dial needs, each within the connect time-out, and checks what they say. */
 export class DialPlanner {
@@ -21,14 +25,28 @@ export class DialPlanner {
    * @throws CulvertError `connect_failed`, whatever went wrong in a function: the next dial may find it mended.
    */
   async plan({ url, isOwn }: Pick<ServerChoice, "url" | "isOwn">, info: AttemptInfo): Promise<DialPlan> {
-    const { connector, retry } = this.#options;
+    const { connector, key, retry } = this.#options;
     return {
       url: url ?? (await this.#ask("server", info, () => this.#serverUrl(info))),
       headers: await this.#headers(info, isOwn),
       attempt: info.attempt,
       timeoutMs: retry.connectTimeoutMs,
       connector,
+      key,
     };
+  }
+
+  /**
+   * The same dial once more, logging in by the key. The signature is good for this challenge and the name that was dialed,
+   * and for nothing else: a server that was given it cannot log in with it anywhere.
+   */
+  static login(plan: DialPlan, challenge: string): DialPlan {
+    const { key, url } = plan;
+    if (key === undefined) return plan;
+    const { host, pathname: path } = url;
+    const signature = key.sign(keyLoginInput({ challenge, host, path })).toString("base64");
+    const login = { key: key.publicText.replace("ed25519:", ""), challenge, host, signature };
+    return { ...plan, headers: { ...plan.headers, Authorization: keyLoginHeader(login) } };
   }
 
   async #serverUrl(info: AttemptInfo): Promise<URL> {
@@ -38,13 +56,26 @@ export class DialPlanner {
   }
 
   async #headers(info: AttemptInfo, isOwn: boolean): Promise<Readonly<Record<string, string>>> {
-    const { token } = this.#options;
+    const { key } = this.#options;
     const headers = isOwn ? await this.#customHeaders(info) : {};
-    if (token === undefined) return headers;
+    const token = await this.#token(info);
+    if (token === undefined && key === undefined) return headers;
     if (hasHeader(headers, "authorization")) {
-      throw new CulvertError("connect_failed", "the headers function and the token both set Authorization");
+      const other = key === undefined ? "token" : "key";
+      throw new CulvertError(
+        "connect_failed",
+        `the headers function and the ${other} both set Authorization`,
+      );
     }
-    return { ...headers, Authorization: `Bearer ${token}` };
+    return token === undefined ? headers : { ...headers, Authorization: `Bearer ${token}` };
+  }
+
+  async #token(info: AttemptInfo): Promise<string | undefined> {
+    const { token } = this.#options;
+    if (typeof token !== "function") return token;
+    return await this.#ask("token", info, async () =>
+      checkToken(await token(info), "what the token function returned"),
+    );
   }
 
   async #customHeaders(info: AttemptInfo): Promise<Readonly<Record<string, string>>> {
@@ -55,7 +86,11 @@ export class DialPlanner {
     );
   }
 
-  async #ask<T>(option: "server" | "headers", info: AttemptInfo, ask: () => Promise<T>): Promise<T> {
+  async #ask<T>(
+    option: "server" | "token" | "headers",
+    info: AttemptInfo,
+    ask: () => Promise<T>,
+  ): Promise<T> {
     const done = new AbortController();
     const timeoutMs = this.#options.retry.connectTimeoutMs;
     const tooLate = pause(timeoutMs, info.signal, done.signal).then(() => {

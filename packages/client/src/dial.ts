@@ -1,5 +1,5 @@
 import type { Duplex } from "node:stream";
-import type { Transport } from "@culvert/peer";
+import type { LoginKey, Transport } from "@culvert/peer";
 import type { CulvertError } from "@culvert/protocol";
 
 /** What a connector is asked for. */
@@ -27,6 +27,8 @@ export interface DialPlan {
   /** From the start of the dial to the end of the upgrade. */
   readonly timeoutMs: number;
   readonly connector: Connector | undefined;
+  /** Logs the client in, if the server gives a challenge. */
+  readonly key?: LoginKey | undefined;
 }
 
 /** Why a dial failed, or a transport is no more. */
@@ -34,6 +36,8 @@ export interface DialEnd {
   readonly cause: CulvertError;
   /** The server's wish, ms from now. */
   readonly retryAfterMs: number | undefined;
+  /** What a server that refused wants to have signed; only for a plan with a key, that has not logged in by it yet. */
+  readonly challenge?: string | undefined;
 }
 
 export interface DialEvents {

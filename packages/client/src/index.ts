@@ -18,6 +18,7 @@ export {
   type ServerProvider,
 } from "./client-options.ts";
 export type { ClientState } from "./client-state.ts";
+export type { TokenProvider } from "./credentials.ts";
 export type { Connector, ConnectRequest } from "./dial.ts";
 export { CONNECT, LISTEN, type Mode } from "./mode.ts";
 export { isPlainText } from "./plain-text.ts";

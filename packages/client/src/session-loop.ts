@@ -3,6 +3,7 @@ import { CulvertError, ERRORS, type ErrorCode, type Reject, type Welcome } from 
 import { ChangeWatch } from "./change-watch.ts";
 import type { ResolvedClientOptions } from "./client-options.ts";
 import type { DialEnd, DialPlan } from "./dial.ts";
+import { DialPlanner } from "./dial-planner.ts";
 import { DialSchedule } from "./dial-schedule.ts";
 import { HeldSession, isNewSession } from "./held-session.ts";
 import { helloOf } from "./hello.ts";
@@ -57,6 +58,8 @@ export class SessionLoop {
   #phase: Phase = "running";
   #session: HeldSession | undefined;
   #stage: Stage = { name: "settled" };
+  /** The second half of a login by key, to be dialed at once: a part of the same attempt. */
+  #login: DialPlan | undefined;
   #sessions = 0;
   #closed: Promise<void> | undefined;
   readonly #watch = new ChangeWatch();
@@ -137,6 +140,12 @@ export class SessionLoop {
 
   async #nextDial(signal: AbortSignal): Promise<DialPlan | undefined> {
     while (this.#wantsTransport) {
+      const login = this.#login;
+      this.#login = undefined;
+      if (login !== undefined) {
+        this.#stage = { name: "dialing" };
+        return login;
+      }
       const turn = await this.#schedule.next(this.#session, signal);
       switch (turn.kind) {
         case "dial":
@@ -159,7 +168,8 @@ export class SessionLoop {
     this.#stage = { name: "settled" };
     switch (stage.name) {
       case "dialing":
-        this.#dialFailed(end.cause, plan, end.retryAfterMs);
+        if (end.challenge === undefined) this.#dialFailed(end.cause, plan, end.retryAfterMs);
+        else this.#login = DialPlanner.login(plan, end.challenge);
         break;
       case "hello":
         stage.exchange.abandon();

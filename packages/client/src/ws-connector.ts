@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import type { Duplex } from "node:stream";
 import { connect as connectTls } from "node:tls";
 import { webSocketTransport } from "@culvert/peer";
-import { CulvertError, MAX_FRAME_BYTES, SUBPROTOCOL } from "@culvert/protocol";
+import { CulvertError, keyChallengeIn, MAX_FRAME_BYTES, SUBPROTOCOL } from "@culvert/protocol";
 import { type ClientOptions, WebSocket } from "ws";
 import type { Connector, DialEvents, DialPlan } from "./dial.ts";
 import { connectError, refusalError, retryAfterMs } from "./dial-failure.ts";
@@ -39,6 +39,7 @@ export class DialedSocket extends WebSocket {
   readonly #timer: NodeJS.Timeout;
   #failure: CulvertError | undefined;
   #retryAfterMs: number | undefined;
+  #challenge: string | undefined;
   #socket: Duplex | undefined;
   #opened = false;
 
@@ -115,10 +116,15 @@ export class DialedSocket extends WebSocket {
 
   #refused(response: IncomingMessage): void {
     this.#retryAfterMs = retryAfterMs(response.headers["retry-after"]);
+    const { url, key, headers } = this.#plan;
+    const isShown = hasHeader(headers, "authorization");
+    if (response.statusCode === 401 && key !== undefined && !isShown) {
+      this.#challenge = keyChallengeIn(response.headers["www-authenticate"]);
+    }
     readBody(response, (body) => {
-      const { url, headers } = this.#plan;
-      const hasCredentials = hasHeader(headers, "authorization");
-      this.#fail(refusalError({ status: response.statusCode ?? 0, body }, url, hasCredentials));
+      const credentials = key !== undefined ? "key" : isShown ? "token" : undefined;
+      const refusal = { status: response.statusCode ?? 0, body, takesKeys: isShown };
+      this.#fail(refusalError(refusal, url, credentials));
     });
   }
 
@@ -134,7 +140,7 @@ export class DialedSocket extends WebSocket {
     const cause = this.#opened
       ? new CulvertError("transport_closed", said, { cause: this.#failure })
       : (this.#failure ?? new CulvertError("connect_failed", shownUrl(this.#plan.url)));
-    this.#events.onOver({ cause, retryAfterMs: this.#retryAfterMs }, this.#plan);
+    this.#events.onOver({ cause, retryAfterMs: this.#retryAfterMs, challenge: this.#challenge }, this.#plan);
   }
 }
 

@@ -27,17 +27,21 @@ describe("refusalError", () => {
     [503, "", "connect_failed"],
     [504, "", "connect_failed"],
   ])("%i with %j is %s", (status, body, code) => {
-    const error = refusalError({ status, body }, url, true);
+    const error = refusalError({ status, body }, url, "token");
     expect(error.code).toBe(code);
     expect(error.message).toContain("ws://host2:9000/t");
     expect(error.message).not.toContain("hunter2");
   });
 
   it("guesses that the token is wrong only where there is one", () => {
-    const sentence = (hasCredentials: boolean): string =>
-      refusalError({ status: 401, body: "" }, url, hasCredentials).message;
-    expect(sentence(true)).toMatch(/answered 401: is the token right\?$/);
-    expect(sentence(false)).toMatch(/answered 401$/);
+    const sentence = (credentials: "token" | "key" | undefined, takesKeys = false): string =>
+      refusalError({ status: 401, body: "", takesKeys }, url, credentials).message;
+    expect(sentence("token")).toMatch(/answered 401: is the token right\?$/);
+    expect(sentence("key", true)).toMatch(
+      /answered 401: does it know the key, and itself by the name in this URL\?$/,
+    );
+    expect(sentence("key")).toMatch(/answered 401 and takes no login by key$/);
+    expect(sentence(undefined)).toMatch(/answered 401$/);
   });
 });
 

@@ -17,6 +17,7 @@ export {
   type VisitorWatch,
 } from "./listening-tunnel.ts";
 export { type LogFields, type Logger, type LogMethod, silentLogger } from "./logger.ts";
+export { type LoginKey, newLoginKey, readLoginKey, verifyLogin } from "./login-key.ts";
 export { LookupShare, setThreadPoolSize } from "./lookup-share.ts";
 export { makeProof, newInstanceId, newSecret, verifyProof } from "./proof.ts";
 export { cutToBytes, safeText, withEscapes } from "./safe-text.ts";

@@ -23,6 +23,15 @@ export {
   type Welcome,
 } from "./handshake.ts";
 export {
+  type KeyLogin,
+  type KeyLoginClaim,
+  keyChallengeHeader,
+  keyChallengeIn,
+  keyLoginHeader,
+  keyLoginInput,
+  parseKeyLogin,
+} from "./key-login.ts";
+export {
   type KeepaliveTimes,
   MAX_CONTROL_BYTES,
   MAX_DATA_BYTES,

@@ -41,6 +41,12 @@ export interface ServerOptions {
    * must return at once. Default none.
    */
   readonly audit?: ((record: AuditRecord) => void) | undefined;
+  /**
+   * Under which names clients dial the server, as `host` or `host:port`; with a path behind it where a proxy changes that.
+   * A client that logs in by key signs the name, and only these are taken; besides those that the server's certificate is for, and
+   * the address that the connection came to, unless through a proxy. Default none.
+   */
+  readonly publicNames?: readonly string[];
   /** `Origin` values that are let in. Default none: tunnel clients send no `Origin`, web pages always do. */
   readonly origins?: readonly string[];
   /** Grace, keepalive, windows, replay and limits of each session. */
@@ -127,6 +133,7 @@ export const SERVER_DEFAULTS: Omit<ResolvedServerOptions, "session"> = Object.fr
   allowConnect: undefined,
   allowListen: undefined,
   audit: undefined,
+  publicNames: Object.freeze([]),
   origins: Object.freeze([]),
   dialTimeoutMs: 10_000,
   handshakeTimeoutMs: 5000,
@@ -178,6 +185,7 @@ export function resolveServerOptions(given: ServerOptions = {}): ResolvedServerO
     ...SERVER_DEFAULTS,
     ...present,
     session: resolveSessionOptions(given.session, "session."),
+    publicNames: Object.freeze([...(given.publicNames ?? [])]),
     origins: Object.freeze([...(given.origins ?? [])]),
   };
   for (const [key, [min, max]] of Object.entries(INTEGERS)) {
@@ -186,6 +194,7 @@ export function resolveServerOptions(given: ServerOptions = {}): ResolvedServerO
   checkText("host", options.host, /^[^\s/@]{1,255}$/, "a host name or an IP address");
   checkPath("path", options.path);
   checkText("agent", options.agent, /^[\x20-\x7e]{0,255}$/, "at most 255 printable ASCII characters");
+  for (const name of options.publicNames) checkText("publicNames", name, PUBLIC_NAME, PUBLIC_NAMES);
   for (const origin of options.origins)
     checkText("origins", origin, /^[a-z][a-z0-9+.-]*:\/\/[^/\s]+$/, ORIGIN);
   if (options.lookup !== undefined && typeof options.lookup !== "function")
@@ -210,6 +219,9 @@ export function checkPath(name: string, path: unknown): asserts path is string {
   );
 }
 
+const PUBLIC_NAME =
+  /^(?:[a-z0-9](?:[a-z0-9._-]{0,252})|\[[0-9a-f:.]+\])(?::[1-9][0-9]{0,4})?(?:\/[\x21-\x22\x24-\x3e\x40-\x7e]{0,1023})?$/i;
+const PUBLIC_NAMES = "a list of names such as tunnel.example.org, without a scheme";
 const ORIGIN = "a list of origins such as https://example.org";
 
 function checkInteger(name: string, value: unknown, min: number, max: number): void {

@@ -13,6 +13,7 @@ import { Gate } from "./gate.ts";
 import { type MountableServer, MountTable } from "./mount-table.ts";
 import { createOwnHttpServer, listenOn } from "./own-http-server.ts";
 import { OwnPorts } from "./own-ports.ts";
+import { peerCertificateOf } from "./peer-certificate.ts";
 import type { ServerEvent, ServerEventOf, ServerEventType, ServerState } from "./server-events.ts";
 import {
   checkPath,
@@ -95,7 +96,7 @@ export class Server {
       context: { isOwn: (address, port) => this.#ownPorts.has(address, port) },
     });
     this.#admission = new Admission({ options: this.#options, authority: this.#authority, audit, emit });
-    this.#authenticators = new Authenticators(this.#options);
+    this.#authenticators = new Authenticators({ ...this.#options, certificateOf: peerCertificateOf });
     const { origins, maxUnauthenticated, maxUnauthenticatedPerAddress } = this.#options;
     const rate = new UpgradeRate(this.#options.maxUpgradesPerSecond, performance.now());
     const gate = new Gate({

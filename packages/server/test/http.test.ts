@@ -76,9 +76,12 @@ describe("HTTP on the tunnel's port", () => {
     ["an origin that only begins well", "GET", { ...AUTH, Origin: "https://good.example.evil" }, 403],
   ];
 
+  let refusals = 0;
   test.each(REFUSED)("upgrade with %s", async (_what, method, headers, status) => {
     const body = headers["Content-Length"] === undefined ? "" : "12345";
-    const answer = await rawRequest(port, request(`${method} /tunnel`, upgradeHeaders(headers), body));
+    const text = request(`${method} /tunnel`, upgradeHeaders(headers), body);
+    refusals += 1;
+    const answer = await rawRequest(port, text, `127.0.1.${refusals}`); // each failed login counts where it came from
     expect(answer.status).toBe(status);
     expect(answer.headers.get("connection")).toContain("close");
     expect(answer.body).not.toContain(TOKEN);

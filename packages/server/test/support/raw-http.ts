@@ -8,9 +8,9 @@ export interface RawAnswer {
   readonly body: string;
 }
 
-/** Sends `text` as it stands and reads until the server closes. */
-export async function rawRequest(port: number, text: string): Promise<RawAnswer> {
-  const socket = connect(port, "127.0.0.1");
+/** Sends `text` as it stands, from that address of loopback, and reads until the server closes. */
+export async function rawRequest(port: number, text: string, from = "127.0.0.1"): Promise<RawAnswer> {
+  const socket = connect({ port, host: "127.0.0.1", localAddress: from });
   socket.setEncoding("latin1");
   let received = "";
   socket.on("data", (chunk: string) => {
