@@ -174,7 +174,10 @@ export class Server {
     }
     this.#unmounts.push(MountTable.add(httpServer, path, this.#door), this.#ownPorts.add(httpServer));
     if (this.#state === "idle") this.#become("running");
-    this.#log.info({ path }, "server mounted");
+    this.#log.info(
+      { path, auth: this.#authenticators.description, allowed: this.#authority.description },
+      "server mounted",
+    );
   }
 
   /**
