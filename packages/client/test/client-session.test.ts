@@ -289,14 +289,14 @@ describe("a lost session", () => {
   );
 });
 
-describe("a displaced client", () => {
-  it("that is told so stops for good", async () => {
+describe("a client that is displaced or revoked", () => {
+  it.each(["displaced", "revoked"] as const)("and told %s stops for good", async (code) => {
     const server = await ScriptedServer.start();
     const { client } = watchedClient({ server: server.url, mode: CONNECT, listen: "0", connect: "a:1" });
     await client.start();
     const [tunnel] = client.tunnels;
-    server.session.link.close("displaced");
-    expect(await client.closed).toMatchObject({ code: "displaced" });
+    server.session.link.close(code);
+    expect(await client.closed).toMatchObject({ code });
     expect(client.state).toBe("closed");
     expect(tunnel?.state).toBe("closed");
     expect(server.arrivals).toHaveLength(1);
