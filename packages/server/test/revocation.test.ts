@@ -77,6 +77,17 @@ describe("T14: who is revoked", () => {
     expect(await client.rejected(helloOf())).toMatchObject({ code: "revoked" });
   });
 
+  test("has passed the gate, and does not get at a session that another credential holds", async () => {
+    const second = ann.replace("annannan", "annannn2");
+    server.setUsers(usersOf({ ann: { ...BOTH.ann, tokens: [tokenLine(ann), tokenLine(second)] } }));
+    const session = await open(second);
+    const client = await RawClient.connect(server.address?.url ?? "", { token: ann });
+    server.setUsers(usersOf({ ann: { ...BOTH.ann, tokens: [tokenLine(second)] } }));
+    const resume = resumeOf(session.welcome, 1, 0);
+    expect(await client.rejected(helloOf({ resume }))).toMatchObject({ code: "revoked" });
+    expect(session.link.state).toBe("attached");
+  });
+
   test("F48: whose credential was taken out, not who came with the other one", async () => {
     const second = ann.replace("annannan", "annannn2");
     const two = usersOf({ ann: { ...BOTH.ann, tokens: [tokenLine(ann), tokenLine(second)] } });
