@@ -233,6 +233,6 @@ export class ServerSession implements CountedSession {
       return;
     }
     const wish = rights.judge("connect", target);
-    this.#dialing.answer(incoming, wish.kind === "refuse" ? wish : new JudgedDial(wish.endpoint, rights));
+    this.#dialing.answer(incoming, wish.kind === "refuse" ? wish : new JudgedDial(wish, rights));
   }
 }
