@@ -1,6 +1,6 @@
+import { nearest } from "@culvert/policy";
 import { Option } from "commander";
 import { DURATION_GRAMMAR, formatDuration, parseDuration } from "./duration.ts";
-import { nearest } from "./nearest.ts";
 import { formatSize, parseSize, SIZE_GRAMMAR } from "./size.ts";
 import { shown, UsageError } from "./usage-error.ts";
 

@@ -1,4 +1,5 @@
 import type { ClientOptions } from "@culvert/client";
+import { nearest } from "@culvert/policy";
 import type { ServerOptions } from "@culvert/server";
 import { Command, CommanderError, Option } from "commander";
 import { type ClientFlagValues, clientOptionsOf, defineClientCommand } from "./client-command.ts";
@@ -11,7 +12,6 @@ import {
 import { checkEnvironment, type Environment } from "./environment.ts";
 import { EXIT } from "./exit-codes.ts";
 import { CLIENT_EXAMPLES, PROGRAM_EXAMPLES, reference, SERVER_EXAMPLES } from "./help-text.ts";
-import { nearest } from "./nearest.ts";
 import { defineServerCommand, type ServerFlagValues, serverOptionsOf } from "./server-command.ts";
 import { shown, UsageError } from "./usage-error.ts";
 import { VERSION } from "./version.ts";

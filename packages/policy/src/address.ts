@@ -67,6 +67,11 @@ export function parseRange(text: string): AddressRange | undefined {
   return isSamePrefix(bytes, maskedBytes(bytes, bits), 128) ? { family, bytes, bits } : undefined;
 }
 
+/** That one address and no other. */
+export function singleRange({ family, bytes }: Address): AddressRange {
+  return { family, bytes, bits: 128 };
+}
+
 /** The bits of a written prefix length within the 16 bytes, or undefined. */
 export function prefixBits(text: string, family: 4 | 6): number | undefined {
   if (!/^(0|[1-9][0-9]{0,2})$/.test(text)) return undefined;

@@ -3,7 +3,7 @@ import { type Address, parseAddress } from "./address.ts";
 import { dialReadings, isWildcard } from "./address-readings.ts";
 import type { Grants, RuleSet } from "./grants.ts";
 import { type HostPattern, isHostOfAddress, isHostOfName, isLocalhostName } from "./host-pattern.ts";
-import { FIRST_UNPRIVILEGED_PORT, hasFreePort, hasPort, hasWrittenPort } from "./port-set.ts";
+import { FIRST_UNPRIVILEGED_PORT, hasFreePort, hasPort, hasWrittenPort, type PortSet } from "./port-set.ts";
 import {
   allowedBy,
   type Decision,
@@ -97,21 +97,16 @@ function decideConnect(rules: RuleSet, one: Case): Decision {
   });
   const deny = rules.deny.find(matches);
   if (deny !== undefined) return deniedBy(deny, allow);
-  if (allow !== undefined) {
-    if (name !== undefined && isLocalhostName(name) && zone !== "loopback") {
-      return denied(`${name} means loopback, and ${address.text} is none`);
-    }
-    return allowedBy(allow);
+  if (name !== undefined && isLocalhostName(name) && zone !== "loopback") {
+    return denied(`${name} means loopback, and ${address.text} is none`);
   }
+  if (allow !== undefined) return allowedBy(allow);
   if (isOwn || zone !== undefined) {
     const wider = insteadOf(rules.allow.find(matches));
-    if (!isOwn)
-      return denied(
-        `${address.text} is ${ZONE_WORDS[zone!]}, which only a rule that names it allows${wider}`,
-      );
-    return denied(
-      `${shownAt(address, endpoint.port)} is a port of the server itself, which only a rule with own allows${wider}`,
-    );
+    const [what, which] = isOwn
+      ? [`${shownAt(address, endpoint.port)} is a port of the server itself`, "only a rule with own"]
+      : [`${address.text} is ${ZONE_WORDS[zone!]}`, "only a rule that names it"];
+    return denied(`${what}, which ${which} allows${wider}`);
   }
   return nothingMatches(rules, "connect", endpoint, (host) => isHostOfCase(host, one));
 }
@@ -122,40 +117,35 @@ function decideListen(rules: RuleSet, one: Case): Decision {
   const isWild = isWildcard(address);
   const isHost = (host: HostPattern): boolean => {
     // A listener on every address is more than one on each address of a range.
-    if (isWild && host.kind !== "any")
-      return host.kind === "range" && host.range.bits === 128 && isHostOfAddress(host, address);
-    return isHostOfAddress(host, address);
+    const isExact = !isWild || host.kind === "any" || (host.kind === "range" && host.range.bits === 128);
+    return isExact && isHostOfAddress(host, address);
   };
-  const allow = rules.allow.find(({ pattern }) => {
-    return pattern.kind === "tcp" && hasWrittenPort(pattern.ports, port) && isHost(pattern.host);
-  });
-  const deny = rules.deny.find(({ pattern }) => {
-    if (pattern.kind !== "tcp") return false;
+  const find = (list: readonly Rule[], isMeant: (host: HostPattern, ports: PortSet) => boolean) => {
+    return list.find(({ pattern }) => pattern.kind === "tcp" && isMeant(pattern.host, pattern.ports));
+  };
+  const allow = find(rules.allow, (host, ports) => hasWrittenPort(ports, port) && isHost(host));
+  const deny = find(rules.deny, (host, ports) => {
     // Port 0 becomes some free port, and a wildcard takes in every address: one that is denied may be among them.
-    if (!(port === 0 ? hasFreePort(pattern.ports) : hasPort(pattern.ports, port))) return false;
-    return isWild ? mayBeWithin(pattern.host, address) : isHost(pattern.host);
+    if (!(port === 0 ? hasFreePort(ports) : hasPort(ports, port))) return false;
+    return isWild ? mayBeWithin(host, address) : isHost(host);
   });
   if (deny !== undefined) return deniedBy(deny, allow);
   if (isOwn) return denied(`${shownAt(address, port)} is a port of the server itself`);
   if (allow !== undefined) return allowedBy(allow);
-  if (port > 0 && port < FIRST_UNPRIVILEGED_PORT) {
-    const wider = rules.allow.find(
-      ({ pattern }) => pattern.kind === "tcp" && hasPort(pattern.ports, port) && isHost(pattern.host),
+  // What came near, and why it was not enough.
+  const unwritten = find(rules.allow, (host, ports) => hasPort(ports, port) && isHost(host));
+  if (unwritten !== undefined) {
+    return denied(
+      `port ${port} is below ${FIRST_UNPRIVILEGED_PORT} and must be written out${insteadOf(unwritten)}`,
     );
-    if (wider !== undefined)
-      return denied(`port ${port} is below 1024 and must be written out${insteadOf(wider)}`);
   }
-  if (isWild) {
-    const wider = rules.allow.find(
-      ({ pattern }) =>
-        pattern.kind === "tcp" &&
-        hasWrittenPort(pattern.ports, port) &&
-        isHostOfAddress(pattern.host, address),
-    );
-    if (wider !== undefined)
-      return denied(
-        `${address.text} means every address, which only a rule with * or ${address.text} allows${insteadOf(wider)}`,
-      );
+  const narrow = find(
+    rules.allow,
+    (host, ports) => hasWrittenPort(ports, port) && isHostOfAddress(host, address),
+  );
+  if (narrow !== undefined) {
+    const which = `only a rule with * or ${address.text}`;
+    return denied(`${address.text} means every address, which ${which} allows${insteadOf(narrow)}`);
   }
   return nothingMatches(rules, "listen", endpoint, isHost);
 }

@@ -30,8 +30,9 @@ export interface Grants {
 }
 
 export interface RulesInput {
-  readonly allow?: readonly string[] | undefined;
-  readonly deny?: readonly string[] | undefined;
+  /** A port alone, which is a rule to listen, may be a number. */
+  readonly allow?: readonly (string | number)[] | undefined;
+  readonly deny?: readonly (string | number)[] | undefined;
 }
 
 /** Grants as they are written in a file or an option. */
@@ -64,17 +65,21 @@ export function parseRules(texts: readonly string[], action: Action, where: stri
   return orInvalidOption(() => readRules(texts, action, where));
 }
 
-function readRules(texts: readonly string[] | undefined, action: Action, where: string): readonly Rule[] {
+function readRules(
+  texts: readonly (string | number)[] | undefined,
+  action: Action,
+  where: string,
+): readonly Rule[] {
   if (texts === undefined) return NO_RULES.allow;
   if (!Array.isArray(texts)) throw new PolicyFault(`${where}: must be a list of rules`);
   if (texts.length > MAX_RULES) throw new PolicyFault(`${where}: a list has at most ${MAX_RULES} rules`);
   return Object.freeze(
     texts.map((text: unknown, at) => {
       const place = `${where}[${at}]`;
-      // In YAML 8000 is a number, and yet a rule to listen.
-      if (typeof text === "number") return parseRule(String(text), action, place);
-      if (typeof text === "string") return parseRule(text, action, place);
-      throw new PolicyFault(`${place}: a rule is text; put it in quotes`);
+      const isPort = typeof text === "number" && action === "listen";
+      if (typeof text !== "string" && !isPort)
+        throw new PolicyFault(`${place}: a rule is text; put it in quotes`);
+      return parseRule(String(text), action, place);
     }),
   );
 }

@@ -8,6 +8,7 @@ import {
   parseAddress,
   parseRange,
   prefixBits,
+  singleRange,
 } from "./address.ts";
 import { nearest } from "./nearest.ts";
 import { PolicyFault } from "./policy-fault.ts";
@@ -122,7 +123,7 @@ function parseLiteral(text: string): HostPattern | undefined {
   const inner = isBracketed ? text.slice(1, -1) : text;
   if (!isBracketed && !inner.includes("/")) {
     const address = parseAddress(inner);
-    return address === undefined ? undefined : { kind: "range", range: { ...address, bits: 128 } };
+    return address === undefined ? undefined : { kind: "range", range: singleRange(address) };
   }
   return { kind: "range", range: parseWrittenRange(inner, isBracketed) };
 }
@@ -139,7 +140,7 @@ function parseWrittenRange(text: string, isBracketed: boolean): AddressRange {
       : "what is before / is not an IPv4 address";
     throw new PolicyFault(`${what} or range; write 10.0.0.0/8 or [fd00::/8]`);
   }
-  if (slash === -1) return { ...address, bits: 128 };
+  if (slash === -1) return singleRange(address);
   if (isBracketed && address.family === 4) {
     throw new PolicyFault("write a range of IPv4 addresses as such, as in 10.0.0.0/8");
   }
@@ -151,7 +152,7 @@ function parseWrittenRange(text: string, isBracketed: boolean): AddressRange {
   if (parseRange(`${address.text}${text.slice(slash)}`) === undefined) {
     throw new PolicyFault(
       `the address has bits behind the prefix; write ${formatHost({ kind: "range", range: first })} ` +
-        `for the range, or ${formatHost({ kind: "range", range: { ...address, bits: 128 } })} for the address`,
+        `for the range, or ${formatHost({ kind: "range", range: singleRange(address) })} for the address`,
     );
   }
   return first;

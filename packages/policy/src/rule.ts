@@ -8,7 +8,7 @@ import { shownText } from "./shown-text.ts";
 export type Action = "listen" | "connect";
 
 /** What a rule is about. */
-export type RulePattern =
+type RulePattern =
   | { readonly kind: "tcp"; readonly host: HostPattern; readonly ports: PortSet }
   | { readonly kind: "unix"; readonly path: string };
 

@@ -1,4 +1,15 @@
-import { type Document, isAlias, isMap, isScalar, isSeq, LineCounter, parseDocument } from "yaml";
+import {
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isPair,
+  isScalar,
+  LineCounter,
+  parseDocument,
+  type YAMLMap,
+  type YAMLSeq,
+} from "yaml";
 import { PolicyFault } from "./policy-fault.ts";
 
 export const MAX_USERS_FILE_BYTES: number = 1024 * 1024;
@@ -13,6 +24,8 @@ const MAX_OPEN_BRACKETS = 1000;
 
 const EMPTY = "is empty; it begins with `version: 1`, and then `users:`";
 const NOT_UTF8 = "is not UTF-8; save it as UTF-8 text";
+const NO_ANCHOR = "this alias has no anchor before it";
+const NO_TAGS = "tags (!…) have no meaning here";
 const TOO_DEEP = `is nested deeper than ${MAX_DEPTH} levels`;
 
 /**
@@ -26,7 +39,7 @@ export function readUsersFile(input: string | Uint8Array): unknown {
   checkBrackets(text);
   const lines = new LineCounter();
   const document = parse(text, lines);
-  checkNode(document.contents, 1, lines);
+  checkNode(document.contents, 1, lines, new Set());
   let value: unknown;
   try {
     value = document.toJS({ maxAliasCount: MAX_ALIASES });
@@ -51,7 +64,7 @@ function decode(input: string | Uint8Array): string {
   }
   // Who decodes without complaint puts U+FFFD where bytes were wrong; UTF-16 that is read as UTF-8 has NULs.
   if (/[\ufffd\0]/.test(text)) throw new PolicyFault(NOT_UTF8);
-  return text.startsWith("\ufeff") ? text.slice(1) : text;
+  return text;
 }
 
 /** A megabyte of brackets would keep the parser busy for seconds. */
@@ -74,7 +87,8 @@ function parse(text: string, lineCounter: LineCounter): Document.Parsed {
     strict: true,
     stringKeys: true,
     merge: false,
-    logLevel: "silent",
+    // "silent" would also take the first of several documents without a word.
+    logLevel: "error",
     // Theirs compares each key with each: checkNode does it.
     uniqueKeys: false,
   });
@@ -88,32 +102,46 @@ function parse(text: string, lineCounter: LineCounter): Document.Parsed {
 }
 
 const YAML_SENTENCES: Readonly<Record<string, string>> = {
-  BAD_ALIAS: "this alias has no anchor before it",
+  BAD_ALIAS: NO_ANCHOR,
   BAD_INDENT: "the indentation does not fit",
   MISSING_CHAR: "a character is missing here, perhaps a quote, a comma or a bracket",
   MULTIPLE_DOCS: "a second document begins here; there can be one only",
   NON_STRING_KEY: "a key is text; put it in quotes",
   TAB_AS_INDENT: "a tab cannot indent; use spaces",
-  TAG_RESOLVE_FAILED: "tags (!…) have no meaning here",
+  TAG_RESOLVE_FAILED: NO_TAGS,
 };
 
-/** Depth and doubled keys, as written. */
-function checkNode(node: unknown, depth: number, lines: LineCounter): void {
-  if (isAlias(node) || isScalar(node)) return;
+/** What the value does not show any more, or the checker of its shape leaves out: depth, doubled keys, tags, aliases of nothing. */
+function checkNode(node: unknown, depth: number, lines: LineCounter, anchors: Set<string>): void {
+  if (!isNode(node)) return;
+  const place = placeOf(node.range?.[0] ?? 0, lines);
+  if (isAlias(node)) {
+    if (!anchors.has(node.source)) throw new PolicyFault(`${place}: ${NO_ANCHOR}`);
+    return;
+  }
+  if (node.tag !== undefined) throw new PolicyFault(`${place}: ${NO_TAGS}`);
+  if (node.anchor !== undefined) anchors.add(node.anchor);
+  if (isScalar(node)) return;
   if (depth > MAX_DEPTH) throw new PolicyFault(TOO_DEEP);
-  if (isSeq(node)) {
-    for (const item of node.items) checkNode(item, depth + 1, lines);
-  } else if (isMap(node)) {
-    const keys = new Set<unknown>();
-    for (const { key, value } of node.items) {
-      const place = placeOf(isScalar(key) ? (key.range?.[0] ?? 0) : (node.range?.[0] ?? 0), lines);
-      if (!isScalar(key)) throw new PolicyFault(`${place}: a key is text; put it in quotes`);
-      if (keys.has(key.value)) throw new PolicyFault(`${place}: this key is there twice`);
-      // The checker of the shape would leave it out without a word.
-      if (key.value === "__proto__") throw new PolicyFault(`${place}: this key cannot be`);
-      keys.add(key.value);
-      checkNode(value, depth + 1, lines);
-    }
+  if (isMap(node)) checkKeys(node, place, lines);
+  for (const item of (node as YAMLMap | YAMLSeq).items) {
+    checkNode(isPair(item) ? item.value : item, depth + 1, lines, anchors);
+  }
+}
+
+function checkKeys(map: YAMLMap, place: string, lines: LineCounter): void {
+  const keys = new Set<unknown>();
+  for (const { key } of map.items) {
+    if (!isScalar(key) || typeof key.value !== "string")
+      throw new PolicyFault(`${place}: a key is text; put it in quotes`);
+    const fault = keys.has(key.value)
+      ? "is there twice"
+      : key.value === "__proto__"
+        ? "cannot be"
+        : undefined;
+    if (fault !== undefined)
+      throw new PolicyFault(`${placeOf(key.range?.[0] ?? 0, lines)}: this key ${fault}`);
+    keys.add(key.value);
   }
 }
 

@@ -51,31 +51,38 @@ export function usersJsonSchema(): object {
 
 // -- the schema
 
-function rules(description: string, examples: readonly string[]): z.ZodType<readonly string[] | undefined> {
-  const rule = z.union([z.string(), z.int()]) as unknown as z.ZodType<string>;
+function rules<T>(
+  rule: z.ZodType<T>,
+  description: string,
+  ...examples: string[]
+): z.ZodType<readonly T[] | undefined> {
   return z
     .array(rule)
     .max(MAX_RULES)
-    .readonly()
     .optional()
     .meta({ description, examples: [examples] });
 }
 
+const CONNECT_RULE = z.string();
+/** In YAML 8000 is a number, and yet a rule. */
+const LISTEN_RULE = z.union([z.string(), z.int().min(0).max(65_535)]);
+
 const CONNECT = z.strictObject({
-  allow: rules("What may be connected to, as HOST:PORTS or unix:/path. Nothing matches: denied.", [
-    "db.internal:5432",
-    "*.svc.internal:80,443",
-    "10.0.0.0/8:*",
-  ]),
-  deny: rules("What may not be connected to, whatever is allowed.", ["10.0.0.1:*"]),
+  allow: rules(
+    CONNECT_RULE,
+    "What may be connected to, as HOST:PORTS or unix:/path. Nothing matches: denied.",
+    ...["db.internal:5432", "*.svc.internal:80,443", "10.0.0.0/8:*"],
+  ),
+  deny: rules(CONNECT_RULE, "What may not be connected to, whatever is allowed.", "10.0.0.1:*"),
 });
 
 const LISTEN = z.strictObject({
-  allow: rules("Where the server may listen for this user, as PORTS (on loopback) or ADDRESS:PORTS.", [
-    "8000-8999",
-    "0.0.0.0:443",
-  ]),
-  deny: rules("Where the server may not listen, whatever is allowed.", ["8080"]),
+  allow: rules(
+    LISTEN_RULE,
+    "Where the server may listen for this user, as PORTS (on loopback), ADDRESS:PORTS or unix:/path.",
+    ...["8000-8999", "0.0.0.0:443"],
+  ),
+  deny: rules(LISTEN_RULE, "Where the server may not listen, whatever is allowed.", "8080"),
 });
 
 function limit(description: string): z.ZodType<number | undefined> {
@@ -101,7 +108,7 @@ const GRANTS: z.ZodType<GrantsInput> = z.strictObject(GRANT_SHAPE);
 
 function credentials(description: string, pattern: string): z.ZodType<readonly string[] | undefined> {
   const line = z.string().meta({ pattern });
-  return z.array(line).max(MAX_CREDENTIALS).readonly().optional().meta({ description });
+  return z.array(line).max(MAX_CREDENTIALS).optional().meta({ description });
 }
 
 const USER: z.ZodType<UserInput> = z.strictObject({
@@ -117,7 +124,10 @@ const USER: z.ZodType<UserInput> = z.strictObject({
   expires: z
     .string()
     .optional()
-    .meta({ description: "When the user stops being one, in UTC.", examples: ["2027-01-01T00:00:00Z"] }),
+    .meta({
+      description: "When the user stops being one: a moment with its zone.",
+      examples: ["2027-01-01T00:00:00Z"],
+    }),
   ...GRANT_SHAPE,
 });
 
@@ -170,14 +180,16 @@ function sentenceOf(issue: z.core.$ZodIssue, keys: readonly string[]): string {
   switch (issue.code) {
     case "unrecognized_keys": {
       const key = issue.keys[0]!;
-      const meant = nearest(key, keys);
+      // "tokn" is nearer to one token than to tokens.
+      const meant =
+        nearest(key, keys) ?? keys.find((each) => nearest(key, [each.replace(/s$/, "")]) !== undefined);
       const mend = meant === undefined ? `the keys here are ${keys.join(", ")}` : `did you mean ${meant}?`;
       return `there is no key ${shownText(key)}: ${mend}`;
     }
     case "invalid_type":
       return TYPE_SENTENCES[issue.expected] ?? "is of the wrong type";
     case "invalid_union":
-      return "a rule is text; put it in quotes";
+      return "a rule is text, or a port from 0 to 65535";
     case "invalid_value":
       return "must be 1: this program reads version 1 of the format, written as `version: 1`";
     case "invalid_key":
@@ -187,7 +199,7 @@ function sentenceOf(issue: z.core.$ZodIssue, keys: readonly string[]): string {
         ? `has more than ${issue.maximum} items`
         : `must be at most ${issue.maximum}`;
     case "too_small":
-      return `must be at least ${issue.minimum}; what is not to be allowed at all is left out of the rules`;
+      return `must be at least ${issue.minimum}`;
     default:
       return "is not valid";
   }
