@@ -16,7 +16,13 @@ import { type Claim, digestOf, type Found, sha256, UserLogins } from "./user-log
 /** Who is asking; or why nobody is let in: `answer` for the client, always the same one, `why` for our log only. */
 export type Authentication =
   | { readonly kind: "identity"; readonly identity: Identity }
-  | { readonly kind: "refused"; readonly answer: HttpAnswer; readonly why: string };
+  | {
+      readonly kind: "refused";
+      readonly answer: HttpAnswer;
+      readonly why: string;
+      /** Nothing is wrong yet: it may be the first half of a login by key. */
+      readonly isUsual?: boolean;
+    };
 
 export interface AuthenticatorsOptions {
   readonly token: string | undefined;
@@ -109,7 +115,7 @@ export class Authenticators {
     if (authorization.kind !== "nothing" && "why" in byHeader) return this.#refused(byHeader.why, source);
     const claims = "claim" in byHeader ? [byHeader.claim, ...byCertificate] : byCertificate;
     const [first] = claims;
-    if (first === undefined) return this.#refused("no credentials");
+    if (first === undefined) return { ...this.#refused("no credentials"), isUsual: this.#users.exist };
     if (claims.some(({ name }) => name !== first.name)) return this.#refused(TWO_IDENTITIES, source);
     return identified({ ...first, grants: undefined, expiresAt: undefined, isLocal });
   }
@@ -158,7 +164,7 @@ export class Authenticators {
   }
 
   /** One answer, whatever was wrong. @param source Of credentials that were wrong: it pays for them. */
-  #refused(why: string, source?: LoginSource): Authentication {
+  #refused(why: string, source?: LoginSource): Extract<Authentication, { kind: "refused" }> {
     const now = performance.now();
     if (source !== undefined) this.#penalties.failed(source, now);
     // Also where no user has a key: the next moment one may, and nobody else needs to know.

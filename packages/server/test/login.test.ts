@@ -1,5 +1,6 @@
 import { once } from "node:events";
-import { connect } from "node:net";
+import { createServer } from "node:http";
+import { type AddressInfo, connect } from "node:net";
 import { newLoginKey, readLoginKey } from "@culvert/peer";
 import { encodeHello, keyChallengeIn, keyLoginHeader, keyLoginInput } from "@culvert/protocol";
 import { describe, expect, test } from "vitest";
@@ -42,6 +43,47 @@ test("T2: of 100 wrong logins most are not looked at; a right one from elsewhere
   link.close();
   await client.closed;
   await server.close();
+});
+
+test("T6: no request gets past the credentials, whatever it asks for", async () => {
+  const [alices, bobs] = [newToken(), newToken()];
+  const users = usersOf({ alice: { tokens: [alices.digest] }, bob: { tokens: [bobs.digest], expiresAt: 1 } });
+  const app = createServer((_request, response) => response.end("the application"));
+  app.listen(0, "127.0.0.1");
+  await once(app, "listening");
+  const { server, port } = await started({ users, path: "/tunnel" });
+  server.mount(app, { path: "/tunnel" });
+  const everywhere = ["/tunnel/", "/", "/metrics", "/health", "/stats", "/ws", "*", "/tunnel%00", "//tunnel"];
+  const tunnel = ["/tunnel", "/tunnel?token=x", "http://x/tunnel"];
+  const mounted = (app.address() as AddressInfo).port;
+  for (const [at, paths] of [
+    [port, [...tunnel, ...everywhere]],
+    [mounted, tunnel],
+  ] as const) {
+    for (const path of paths) {
+      for (const method of ["GET", "HEAD", "POST", "OPTIONS", "CONNECT"]) {
+        for (const headers of [upgradeHeaders(), ["Host: a", "Connection: close"]]) {
+          // A connection that is closed without a word is as good.
+          const nothing = { status: Number.NaN, body: "" };
+          const { status, body } = await rawRequest(at, request(`${method} ${path}`, headers)).catch(
+            () => nothing,
+          );
+          if (!Number.isNaN(status)) expect([400, 401, 404, 405, 426]).toContain(status);
+          expect(status).not.toBe(101);
+          expect(body).not.toMatch(/alice|bob|session/i);
+        }
+      }
+    }
+  }
+  for (const authorization of [`Bearer ${bobs.text}`, "Bearer", "Culvert-Key"]) {
+    expect(
+      (await rawRequest(port, request("GET /tunnel", upgradeHeaders({ Authorization: authorization }))))
+        .status,
+    ).toBe(401);
+  }
+  expect(server.stats()).toMatchObject({ transports: 0, sessions: 0 });
+  await server.close();
+  app.close();
 });
 
 describe("T7: a resume", () => {
