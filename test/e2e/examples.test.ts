@@ -52,6 +52,7 @@ const EXAMPLES = [
   ["expose-service", "The printer takes POST /tray/2"],
   ["reach-service", "The inventory answers GET /shelf/7"],
   ["embed-in-http-server", "the front page of the application, through the tunnel"],
+  ["jwt", "The archive answers GET /box/7"],
   ["custom-stream", "the oracle beyond the client said: You asked: will it hold?"],
 ] as const;
 

@@ -1,4 +1,4 @@
-export type { TunnelStream } from "@culvert/peer";
+export { newLoginKey, type TunnelStream } from "@culvert/peer";
 export { CulvertError, type ErrorCode } from "@culvert/protocol";
 export {
   Client,

@@ -254,6 +254,8 @@ const PORT_TAKEN: ReadonlySet<ErrorCode> = new Set([
   "address_unavailable",
   "address_forbidden",
   "bind_failed",
+  // Any free port may be allowed, and none that is asked for.
+  "forbidden",
 ]);
 
 /**

@@ -251,49 +251,52 @@ describe("a lost session", () => {
     expect(server.sessions).toHaveLength(2);
   });
 
-  it("a port of 0 asks for the port that it had, and takes another one if that is gone", async () => {
-    const server = await ScriptedServer.start();
-    let next = 40_001;
-    server.onTunnel = (request) => {
-      request.ready(request.listen.endsWith(":0") ? `tcp://127.0.0.1:${next++}` : request.listen);
-    };
-    const { client, reaches } = watchedClient({
-      server: server.url,
-      mode: LISTEN,
-      listen: "0",
-      connect: "a:1",
-    });
-    await client.start();
-    const [tunnel] = client.tunnels;
-    expect(tunnel?.address).toBe("tcp://127.0.0.1:40001");
-    await server.stop();
-    await server.listen();
-    await reaches("connecting");
-    await expect.poll(() => tunnel?.address).toBe("tcp://127.0.0.1:40001");
-    expect(server.session.tunnels.map(({ listen }) => listen)).toEqual(["tcp://127.0.0.1:40001"]);
+  it.each(["address_in_use", "listener_held", "forbidden"] as const)(
+    "a port of 0 asks for the port that it had, and takes another one if that is %s",
+    async (code) => {
+      const server = await ScriptedServer.start();
+      let next = 40_001;
+      server.onTunnel = (request) => {
+        request.ready(request.listen.endsWith(":0") ? `tcp://127.0.0.1:${next++}` : request.listen);
+      };
+      const { client, reaches } = watchedClient({
+        server: server.url,
+        mode: LISTEN,
+        listen: "0",
+        connect: "a:1",
+      });
+      await client.start();
+      const [tunnel] = client.tunnels;
+      expect(tunnel?.address).toBe("tcp://127.0.0.1:40001");
+      await server.stop();
+      await server.listen();
+      await reaches("connecting");
+      await expect.poll(() => tunnel?.address).toBe("tcp://127.0.0.1:40001");
+      expect(server.session.tunnels.map(({ listen }) => listen)).toEqual(["tcp://127.0.0.1:40001"]);
 
-    const onTunnel = server.onTunnel;
-    server.onTunnel = (request) =>
-      request.listen.endsWith(":0") ? onTunnel(request) : request.closed("address_in_use");
-    await server.stop();
-    await server.listen();
-    await reaches("connecting");
-    await expect.poll(() => tunnel?.address).toBe("tcp://127.0.0.1:40002");
-    expect(server.session.tunnels.map(({ listen }) => listen)).toEqual([
-      "tcp://127.0.0.1:40001",
-      "tcp://127.0.0.1:0",
-    ]);
-  });
+      const onTunnel = server.onTunnel;
+      server.onTunnel = (request) =>
+        request.listen.endsWith(":0") ? onTunnel(request) : request.closed(code);
+      await server.stop();
+      await server.listen();
+      await reaches("connecting");
+      await expect.poll(() => tunnel?.address).toBe("tcp://127.0.0.1:40002");
+      expect(server.session.tunnels.map(({ listen }) => listen)).toEqual([
+        "tcp://127.0.0.1:40001",
+        "tcp://127.0.0.1:0",
+      ]);
+    },
+  );
 });
 
-describe("a displaced client", () => {
-  it("that is told so stops for good", async () => {
+describe("a client that is displaced or revoked", () => {
+  it.each(["displaced", "revoked"] as const)("and told %s stops for good", async (code) => {
     const server = await ScriptedServer.start();
     const { client } = watchedClient({ server: server.url, mode: CONNECT, listen: "0", connect: "a:1" });
     await client.start();
     const [tunnel] = client.tunnels;
-    server.session.link.close("displaced");
-    expect(await client.closed).toMatchObject({ code: "displaced" });
+    server.session.link.close(code);
+    expect(await client.closed).toMatchObject({ code });
     expect(client.state).toBe("closed");
     expect(tunnel?.state).toBe("closed");
     expect(server.arrivals).toHaveLength(1);

@@ -5,7 +5,7 @@ import { describe, expect, it } from "vitest";
 import { CONNECT, LISTEN } from "../src/mode.ts";
 import type { StreamInfo } from "../src/tunnel-options.ts";
 import { QUICK, watchedClient } from "./support/clients.ts";
-import { ScriptedServer } from "./support/scripted-server.ts";
+import { refuse, ScriptedServer } from "./support/scripted-server.ts";
 import { echoed, endOf, tcpTarget, visit } from "./support/visitors.ts";
 
 /** The server opens a stream to the client; resolves with the stream when accepted, rejects when refused. */
@@ -241,7 +241,7 @@ describe("a LISTEN tunnel", () => {
   });
 });
 
-describe("a stream that the client did not offer", () => {
+describe("T27: a stream that the client did not offer", () => {
   it.each<[string, Omit<OpenRequest, "kind">, ErrorCode]>([
     ["to an unknown tunnel", { tunnelId: 99 }, "unknown_tunnel"],
     ["to a target", { target: "tcp://127.0.0.1:22" }, "not_accepted"],
@@ -261,6 +261,24 @@ describe("a stream that the client did not offer", () => {
     await client.start();
     const target = request.target === undefined ? {} : { target: `tcp://${address}` };
     expect(await refusalOf(openFromServer(server, { ...request, ...target }))).toBe(code);
+    expect(connections).toBe(0);
+  });
+
+  it("to a target is refused by whatever server it was sent to, and no server has it listen", async () => {
+    let connections = 0;
+    const { address } = await tcpTarget(() => {
+      connections += 1;
+    });
+    const [home, hostile] = [await ScriptedServer.start(), await ScriptedServer.start()];
+    home.answers.push(refuse({ code: "shutting_down", redirect: hostile.url }));
+    const { client } = watchedClient({ server: home.url, mode: LISTEN, listen: "80", connect: "a:1" });
+    await client.start();
+    expect(hostile.session.tunnels[0]).toMatchObject({ listen: "tcp://127.0.0.1:80" });
+    expect(await refusalOf(openFromServer(hostile, { target: `tcp://${address}` }))).toBe("not_accepted");
+    const handler = { onReady: () => undefined, onClosed: () => undefined };
+    const ask = () => hostile.session.link.requestTunnel("tcp://127.0.0.1:0", "x", handler);
+    expect(ask).toThrow("the peer allows 0");
+    expect(client.tunnels).toHaveLength(1);
     expect(connections).toBe(0);
   });
 });

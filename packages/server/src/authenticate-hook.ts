@@ -2,7 +2,7 @@ import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Logger } from "@culvert/peer";
 import { type Grants, type GrantsInput, parseGrants } from "@culvert/policy";
-import { type PeerCertificate, peerCertificateOf } from "./peer-certificate.ts";
+import type { PeerCertificate } from "./peer-certificate.ts";
 import { pathOf } from "./request-path.ts";
 
 /** What an {@link AuthenticateHook} is told of an upgrade request. */
@@ -53,6 +53,7 @@ export type HookAnswer =
 
 export interface HookQuestion {
   readonly bearer: string | undefined;
+  readonly certificate: PeerCertificate | undefined;
   readonly isLocal: boolean;
   readonly timeoutMs: number;
   readonly logger: Logger;
@@ -65,7 +66,7 @@ export async function askHook(
   hook: AuthenticateHook,
   request: IncomingMessage,
   socket: Duplex,
-  { bearer, isLocal, timeoutMs, logger }: HookQuestion,
+  { bearer, certificate, isLocal, timeoutMs, logger }: HookQuestion,
 ): Promise<HookAnswer> {
   const abort = new AbortController();
   const { remoteAddress } = socket as { remoteAddress?: string };
@@ -86,7 +87,7 @@ export async function askHook(
         bearer,
         remoteAddress,
         isLocal,
-        certificate: peerCertificateOf(socket),
+        certificate,
         signal: abort.signal,
       }),
     ).then((as): HookAnswer => (as === undefined || as === null ? { kind: "nobody" } : checked(as)));

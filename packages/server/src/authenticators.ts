@@ -10,13 +10,19 @@ import { type Authorization, authorizationOf } from "./authorization.ts";
 import type { HttpAnswer } from "./http-answer.ts";
 import type { Identity } from "./identity.ts";
 import { LoginPenalties, type LoginSource, loginSourceOf } from "./login-penalties.ts";
-import { peerCertificateOf } from "./peer-certificate.ts";
+import type { PeerCertificate } from "./peer-certificate.ts";
 import { type Claim, digestOf, type Found, sha256, UserLogins } from "./user-logins.ts";
 
 /** Who is asking; or why nobody is let in: `answer` for the client, always the same one, `why` for our log only. */
 export type Authentication =
   | { readonly kind: "identity"; readonly identity: Identity }
-  | { readonly kind: "refused"; readonly answer: HttpAnswer; readonly why: string };
+  | {
+      readonly kind: "refused";
+      readonly answer: HttpAnswer;
+      readonly why: string;
+      /** Nothing is wrong yet: it may be the first half of a login by key. */
+      readonly isUsual?: boolean;
+    };
 
 export interface AuthenticatorsOptions {
   readonly token: string | undefined;
@@ -26,6 +32,8 @@ export interface AuthenticatorsOptions {
   readonly noAuth: boolean;
   /** Under which names, and paths, clients dial the server; see {@link ServerNames}. */
   readonly publicNames: readonly string[];
+  /** What TLS has proven of the client at the other end. No header ever says it: anybody could write that. */
+  readonly certificateOf: (socket: Duplex) => PeerCertificate | undefined;
   /** For the hook. */
   readonly handshakeTimeoutMs: number;
   readonly logger: Logger;
@@ -37,6 +45,7 @@ interface Shown {
   readonly socket: Duplex;
   readonly authorization: Authorization;
   readonly isLocal: boolean;
+  readonly certificate: PeerCertificate | undefined;
   /** Whom its header names, and whom its certificate. */
   readonly byHeader: Found;
   readonly byCertificate: readonly Claim[];
@@ -87,9 +96,9 @@ export class Authenticators {
     const waitMs = source === undefined ? 0 : this.#penalties.waitMs(source, performance.now());
     if (waitMs > 0) return penalised(waitMs);
 
-    const certificate = peerCertificateOf(socket);
+    const certificate = this.#options.certificateOf(socket);
     const shown: Shown = {
-      ...{ request, socket, authorization },
+      ...{ request, socket, authorization, certificate },
       isLocal: isLocalRequest(request, socket),
       byHeader: this.#byAuthorization(authorization, request, socket),
       byCertificate: certificate === undefined ? [] : this.#users.byCertificate(certificate),
@@ -106,7 +115,7 @@ export class Authenticators {
     if (authorization.kind !== "nothing" && "why" in byHeader) return this.#refused(byHeader.why, source);
     const claims = "claim" in byHeader ? [byHeader.claim, ...byCertificate] : byCertificate;
     const [first] = claims;
-    if (first === undefined) return this.#refused("no credentials");
+    if (first === undefined) return { ...this.#refused("no credentials"), isUsual: this.#users.exist };
     if (claims.some(({ name }) => name !== first.name)) return this.#refused(TWO_IDENTITIES, source);
     return identified({ ...first, grants: undefined, expiresAt: undefined, isLocal });
   }
@@ -126,12 +135,14 @@ export class Authenticators {
 
   async #byHook(
     hook: AuthenticateHook,
-    { request, socket, authorization, byCertificate, isLocal }: Shown,
+    { request, socket, authorization, certificate, byCertificate, isLocal }: Shown,
     source: LoginSource | undefined,
   ): Promise<Authentication> {
     const { handshakeTimeoutMs: timeoutMs, logger } = this.#options;
     const bearer = authorization.kind === "bearer" ? authorization.token : undefined;
-    const answer = await askHook(hook, request, socket, { bearer, isLocal, timeoutMs, logger });
+    const answer = await askHook(hook, request, socket, {
+      ...{ bearer, certificate, isLocal, timeoutMs, logger },
+    });
     // What it cannot answer is not the client's fault.
     if (answer.kind === "failed") return this.#refused("the authenticate option failed");
     if (answer.kind === "nobody") return this.#refused("unknown to the authenticate option", source);
@@ -153,7 +164,7 @@ export class Authenticators {
   }
 
   /** One answer, whatever was wrong. @param source Of credentials that were wrong: it pays for them. */
-  #refused(why: string, source?: LoginSource): Authentication {
+  #refused(why: string, source?: LoginSource): Extract<Authentication, { kind: "refused" }> {
     const now = performance.now();
     if (source !== undefined) this.#penalties.failed(source, now);
     // Also where no user has a key: the next moment one may, and nobody else needs to know.

@@ -23,9 +23,9 @@ export interface AuthorityOptions {
   readonly context: PolicyContext;
 }
 
-/** What was asked for, read; or why it cannot be. */
+/** What was asked for, read, and allowed as far as is known without its address; or why it cannot be. */
 export type Wish =
-  | { readonly kind: "wish"; readonly endpoint: Endpoint }
+  | { readonly kind: "wish"; readonly endpoint: Endpoint; readonly decision: Decision }
   | { readonly kind: "refuse"; readonly code: ErrorCode; readonly reason: string };
 
 /**
@@ -98,8 +98,9 @@ export class Authority {
       const code = error instanceof CulvertError ? error.code : "internal_error";
       return { kind: "refuse", code, reason: String(error) };
     }
-    const { allowed, reason } = this.decide(identity, { action, endpoint });
-    return allowed ? { kind: "wish", endpoint } : { kind: "refuse", code: "forbidden", reason };
+    const decision = this.decide(identity, { action, endpoint });
+    if (decision.allowed) return { kind: "wish", endpoint, decision };
+    return { kind: "refuse", code: "forbidden", reason: decision.reason };
   }
 
   /** Until when it may be here, ms since the epoch; undefined: as long as nobody says otherwise. */

@@ -108,7 +108,8 @@ export class Door implements Mount {
   #answerUpgrade(verdict: GateVerdict, request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const connection = this.#under(socket);
     if (verdict.kind === "refuse") {
-      this.#refuse(socket, verdict.answer, { why: verdict.why });
+      const level = verdict.isUsual === true ? "debug" : "info";
+      this.#refuse(socket, verdict.answer, { why: verdict.why, level });
       return;
     }
     this.#strangers.leave(connection);

@@ -8,8 +8,13 @@ import type { Identity } from "./identity.ts";
 /** What the head of an upgrade request gets. */
 export type GateVerdict =
   | { readonly kind: "pass"; readonly identity: Identity }
-  /** `why` is for our log only. */
-  | { readonly kind: "refuse"; readonly answer: HttpAnswer; readonly why?: string };
+  /** `why` is for our log only, and so is that nothing is wrong about it. */
+  | {
+      readonly kind: "refuse";
+      readonly answer: HttpAnswer;
+      readonly why?: string;
+      readonly isUsual?: boolean;
+    };
 
 export interface GateOptions {
   readonly authenticators: Pick<Authenticators, "authenticate">;
@@ -50,7 +55,7 @@ export class Gate {
 
   /** Later than the rest of it: the server may have begun to close meanwhile. */
   #judge(who: Authentication, socket: Duplex): GateVerdict {
-    if (who.kind === "refused") return { kind: "refuse", answer: who.answer, why: who.why };
+    if (who.kind === "refused") return { ...who, kind: "refuse" };
     const seconds = this.#options.retryAfterSeconds();
     if (seconds !== undefined)
       return { kind: "refuse", answer: unavailable("The server is shutting down.", seconds) };

@@ -14,9 +14,21 @@ const FORGET_MS = 1000;
 
 /** What one identity has at the same time, all its sessions together. */
 export class IdentityLoad {
-  readonly sessions: ReadonlySet<CountedSession> = new Set();
+  readonly #sessions = new Set<CountedSession>();
   #opens: TokenBucket | undefined;
   #perSecond = 0;
+
+  get isEmpty(): boolean {
+    return this.#sessions.size === 0;
+  }
+
+  add(session: CountedSession): void {
+    this.#sessions.add(session);
+  }
+
+  remove(session: CountedSession): void {
+    this.#sessions.delete(session);
+  }
 
   /** Why one stream more may not be opened. @param more 1 if it is not counted as a stream of its session yet. */
   faultOfOpen({ streams, opensPerSecond }: IdentityLimits, more: 0 | 1): "stream_limit" | undefined {
@@ -32,7 +44,7 @@ export class IdentityLoad {
 
   #sum(of: keyof CountedSession): number {
     let sum = 0;
-    for (const session of this.sessions) sum += session[of];
+    for (const session of this.#sessions) sum += session[of];
     return sum;
   }
 
@@ -60,16 +72,15 @@ export class IdentityLoads {
   /** The session counts until what is returned is called. */
   enter(name: string, session: CountedSession): () => void {
     const load = this.of(name);
-    const sessions = load.sessions as Set<CountedSession>;
-    sessions.add(session);
+    load.add(session);
     return () => {
-      sessions.delete(session);
+      load.remove(session);
       // Not at once: who ends its session and begins another one may open no more than who does not.
-      if (sessions.size === 0) setTimeout(() => this.#forget(name, load), FORGET_MS).unref();
+      if (load.isEmpty) setTimeout(() => this.#forget(name, load), FORGET_MS).unref();
     };
   }
 
   #forget(name: string, load: IdentityLoad): void {
-    if (load.sessions.size === 0 && this.#byName.get(name) === load) this.#byName.delete(name);
+    if (load.isEmpty && this.#byName.get(name) === load) this.#byName.delete(name);
   }
 }

@@ -1,6 +1,8 @@
+import { isIP } from "node:net";
 import type { DialDecision } from "@culvert/peer";
 import type { Decision } from "@culvert/policy";
 import { CulvertError, type Endpoint } from "@culvert/protocol";
+import type { Wish } from "./authority.ts";
 import type { SessionRights } from "./session-rights.ts";
 
 /** A stream that may be dialed, if an address of its target may. Judges each one when it is known, by the rules of that moment. */
@@ -10,13 +12,18 @@ export class JudgedDial implements Extract<DialDecision, { kind: "dial" }> {
   readonly #decisions = new Map<string, Decision>();
   readonly #rights: SessionRights;
 
-  constructor(endpoint: Endpoint, rights: SessionRights) {
+  /** @param wish as {@link SessionRights.judge} said it in this turn. */
+  constructor(wish: Extract<Wish, { kind: "wish" }>, rights: SessionRights) {
+    const { endpoint, decision } = wish;
     this.endpoint = endpoint;
     this.#rights = rights;
+    // An address was asked for: nothing more will be known of it.
+    if (endpoint.scheme === "tcp" && isIP(endpoint.host) !== 0) this.#decisions.set(endpoint.host, decision);
   }
 
   readonly faultOf = (address: string): CulvertError | undefined => {
-    const decision = this.#rights.decide({ action: "connect", endpoint: this.endpoint, address });
+    const question = { action: "connect", endpoint: this.endpoint, address } as const;
+    const decision = this.#decisions.get(address) ?? this.#rights.decide(question);
     this.#decisions.set(address, decision);
     return decision.allowed ? undefined : new CulvertError("forbidden", `${address}: ${decision.reason}`);
   };

@@ -68,7 +68,8 @@ function punished(record: Failures | undefined, now: number): Failures {
   const left = record?.kind === "alone" ? Math.max(0, record.until - now) : 0;
   const ms = Math.min(left + PENALTY_MS, MOST_MS);
   const wasActive = record?.kind === "alone" && record.isActive && left > 0;
-  return { kind: "alone", until: now + ms, isActive: wasActive || ms >= ACTIVE_MS };
+  // In whole seconds, so that three at once are enough.
+  return { kind: "alone", until: now + ms, isActive: wasActive || Math.ceil(ms / 1000) * 1000 >= ACTIVE_MS };
 }
 
 /**

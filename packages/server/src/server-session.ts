@@ -159,7 +159,11 @@ export class ServerSession implements CountedSession {
 
   /** It is about to get a transport, from there and by who authenticated for it. */
   arrived(who: Identity, remoteAddress: string | undefined): void {
-    this.#options.rights.identity = who;
+    const { rights } = this.#options;
+    const isSame = rights.identity === who;
+    rights.identity = who;
+    // By another way, or with other grants of the hook, it may have to give up what it listens on.
+    if (!isSame) this.judgeListeners();
     this.#remoteAddress = remoteAddress;
   }
 
@@ -229,6 +233,6 @@ export class ServerSession implements CountedSession {
       return;
     }
     const wish = rights.judge("connect", target);
-    this.#dialing.answer(incoming, wish.kind === "refuse" ? wish : new JudgedDial(wish.endpoint, rights));
+    this.#dialing.answer(incoming, wish.kind === "refuse" ? wish : new JudgedDial(wish, rights));
   }
 }

@@ -14,6 +14,7 @@ import { Gate } from "./gate.ts";
 import { type MountableServer, MountTable } from "./mount-table.ts";
 import { createOwnHttpServer, createOwnHttpsServer, listenOn } from "./own-http-server.ts";
 import { OwnPorts } from "./own-ports.ts";
+import { peerCertificateOf } from "./peer-certificate.ts";
 import type { ServerEvent, ServerEventOf, ServerEventType, ServerState } from "./server-events.ts";
 import {
   checkPath,
@@ -101,7 +102,7 @@ export class Server {
       context: { isOwn: (address, port) => this.#ownPorts.has(address, port) },
     });
     this.#admission = new Admission({ options: this.#options, authority: this.#authority, audit, emit });
-    this.#authenticators = new Authenticators(this.#options);
+    this.#authenticators = new Authenticators({ ...this.#options, certificateOf: peerCertificateOf });
     const { origins, maxUnauthenticated, maxUnauthenticatedPerAddress } = this.#options;
     this.#useTls(this.#options.tls);
     const rate = new UpgradeRate(this.#options.maxUpgradesPerSecond, performance.now());
@@ -230,7 +231,10 @@ export class Server {
     }
     this.#unmounts.push(MountTable.add(httpServer, path, this.#door), this.#ownPorts.add(httpServer));
     if (this.#state === "idle") this.#become("running");
-    this.#log.info({ path }, "server mounted");
+    this.#log.info(
+      { path, auth: this.#authenticators.description, allowed: this.#authority.description },
+      "server mounted",
+    );
   }
 
   /**

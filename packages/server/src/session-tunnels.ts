@@ -133,7 +133,10 @@ export class SessionTunnels {
     const log = this.#options.logger.child({ tunnel: tunnelId });
     const slot: TunnelSlot = { request, log, state: { name: "opening" } };
     this.#slots.set(tunnelId, slot);
-    request.onClose = () => this.#closeSlot(slot, "closed");
+    request.onClose = () => {
+      // At the end of a session `close` follows, and knows why.
+      if (this.#options.link.state !== "ended") this.#closeSlot(slot, "closed");
+    };
     try {
       const opened = await this.#bind(request, log);
       // The session may have ended meanwhile, or the client may want it no more.

@@ -97,7 +97,7 @@ export class UserLogins {
     const marks = [
       `sha256:${spkiSha256}`,
       ...dns.map((name) => `dns:${name.toLowerCase()}`),
-      ...email.map((name) => `email:${name}`),
+      ...email.map((address) => `email:${address.replace(/[^@]*$/, (domain) => domain.toLowerCase())}`),
       ...uri.map((name) => `uri:${name}`),
     ];
     return marks.flatMap((mark) => {

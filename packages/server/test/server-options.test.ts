@@ -1,6 +1,7 @@
 import { CulvertError } from "@culvert/protocol";
 import { describe, expect, test } from "vitest";
 import { resolveServerOptions, SERVER_DEFAULTS, type ServerOptions } from "../src/index.ts";
+import { usersOf } from "./support/users.ts";
 
 const TOKEN = "0123456789abcdef";
 
@@ -48,6 +49,16 @@ describe("resolveServerOptions", () => {
     [{ lookup: "dns" }, "lookup must be a function"],
     [{ logger: { info: () => undefined } }, "logger must have pino's methods"],
     [{ agent: "a\nb" }, "agent must be"],
+    [{ users: { alice: {} } }, "users must be what parseUsers returns"],
+    [{ users: null }, "users must be what parseUsers returns"],
+    [{ authenticate: true }, "authenticate must be a function"],
+    [{ noAuth: "yes" }, "noAuth must be true or false"],
+    [{ noAuth: true, token: TOKEN }, "noAuth and token exclude each other"],
+    [{ noAuth: true, authenticate: () => undefined }, "noAuth and authenticate exclude each other"],
+    [{ publicNames: ["wss://tunnel.example.org"] }, "publicNames must be a list of names"],
+    [{ publicNames: ["tunnel.example.org:0"] }, "publicNames must be a list of names"],
+    [{ publicNames: ["tunnel.example.org/a?b"] }, "publicNames must be a list of names"],
+    [{ publicNames: [""] }, "publicNames must be a list of names"],
   ])("%j: %s", (options, sentence) => {
     expect(faultOf(options)).toContain(sentence);
   });
@@ -59,15 +70,37 @@ describe("resolveServerOptions", () => {
     "with spaces in the middle",
     "umlaut-äöü-0123456789",
     "x".repeat(1025),
-  ])("a token that cannot be meant is refused and not repeated: %j", (token) => {
+  ])("T1: a token that cannot be meant is refused and not repeated: %j", (token) => {
     const fault = faultOf({ token });
     expect(fault).toContain("token must be 16 to 1024 visible ASCII characters");
     if (token !== "") expect(fault).not.toContain(token);
   });
 
-  test.each(["0.0.0.0", "::", "192.0.2.1", "example.org", "128.0.0.1"])("host %s needs a token", (host) => {
-    expect(faultOf({ host })).toMatch(/--token-file.*127\.0\.0\.1/);
-    expect(resolveServerOptions({ host, token: TOKEN }).host).toBe(host);
+  test.each(["0.0.0.0", "::", "192.0.2.1", "example.org", "128.0.0.1"])(
+    "T1: host %s needs clients to be authenticated, or the word that they are not",
+    (host) => {
+      for (const none of [{}, { token: undefined }, { users: undefined }, { noAuth: false }]) {
+        expect(faultOf({ host, ...none })).toMatch(/--token-file.*--users.*127\.0\.0\.1.*--no-auth/);
+      }
+      const ways = [
+        { token: TOKEN },
+        { users: usersOf({}) },
+        { authenticate: () => undefined },
+        { noAuth: true },
+      ];
+      for (const way of ways) expect(resolveServerOptions({ host, ...way }).host).toBe(host);
+    },
+  );
+
+  test("names under which it is dialed, in every form", () => {
+    const publicNames = [
+      "tunnel.example.org",
+      "a.example:8443/t",
+      "192.0.2.1:80",
+      "[2001:db8::1]:9000",
+      "h/",
+    ];
+    expect(resolveServerOptions({ publicNames }).publicNames).toEqual(publicNames);
   });
 
   test.each(["127.0.0.1", "127.1.2.3", "::1", "localhost", "LocalHost", "::ffff:127.0.0.1"])(

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 
-/** A TCP service on a free port that sends back what it gets, and remembers who came. */
+/** A TCP service, on a free port if none is said, that sends back what it gets, and remembers who came. */
 export class EchoService {
   readonly connections: Socket[] = [];
   readonly #server: Server;
@@ -10,7 +10,7 @@ export class EchoService {
     this.#server = server;
   }
 
-  static async start(host = "127.0.0.1"): Promise<EchoService> {
+  static async start(host = "127.0.0.1", port = 0): Promise<EchoService> {
     const server = createServer({ allowHalfOpen: true });
     const echo = new EchoService(server);
     server.on("connection", (socket) => {
@@ -18,7 +18,7 @@ export class EchoService {
       socket.on("error", () => undefined);
       socket.pipe(socket);
     });
-    server.listen(0, host);
+    server.listen(port, host);
     await once(server, "listening");
     return echo;
   }

@@ -25,6 +25,8 @@ export interface RawClientOptions {
   readonly token?: string;
   readonly protocols?: string[];
   readonly headers?: Record<string, string>;
+  /** Of loopback, to come from. */
+  readonly localAddress?: string;
 }
 
 const OPTIONS = resolveSessionOptions();
@@ -64,11 +66,12 @@ export class RawClient {
   }
 
   static async connect(url: string, options: RawClientOptions = {}): Promise<RawClient> {
-    const { token, protocols = [SUBPROTOCOL], headers } = options;
+    const { token, protocols = [SUBPROTOCOL], headers, localAddress } = options;
     const authorization = token === undefined ? {} : { Authorization: `Bearer ${token}` };
     const ws = new WebSocket(url, protocols, {
       perMessageDeflate: false,
       headers: { ...authorization, ...headers },
+      ...(localAddress === undefined ? {} : { localAddress }),
     });
     let socket: Duplex | undefined;
     ws.on("upgrade", (response: IncomingMessage) => {

@@ -1,0 +1,123 @@
+import { connect } from "node:net";
+import { parseUsers } from "@culvert/policy";
+import { afterEach, describe, expect, onTestFinished, test } from "vitest";
+import { Server } from "../src/index.ts";
+import { listened, opened, portOf } from "./support/asking.ts";
+import { EchoService } from "./support/echo-service.ts";
+import { helloOf, openSession, RawClient, type RawSession } from "./support/raw-client.ts";
+import { ann, bob, tokenLine } from "./support/tokens.ts";
+import { vanish } from "./support/vanishing.ts";
+
+let server: Server | undefined;
+afterEach(() => server?.close());
+
+/** A server where ann has these limits and bob none; both may connect to loopback and listen there. */
+async function serve(limits: object): Promise<void> {
+  const may = { connect: { allow: ["127.0.0.1:*"] }, listen: { allow: ["*"] } };
+  const users = {
+    ann: { tokens: [tokenLine(ann)], limits, ...may },
+    bob: { tokens: [tokenLine(bob)], ...may },
+  };
+  server = new Server({ port: 0, drainMs: 0, users: parseUsers(JSON.stringify({ version: 1, users }), "u") });
+  await server.start();
+}
+
+async function open(token: string, name: string): Promise<RawSession> {
+  const session = await openSession(server?.address?.url ?? "", helloOf({ name }), { token });
+  onTestFinished(() => session.link.close());
+  return session;
+}
+
+async function rejected(token: string, name: string): Promise<string> {
+  const client = await RawClient.connect(server?.address?.url ?? "", { token });
+  return (await client.rejected(helloOf({ name }))).code;
+}
+
+/** Opens a stream to `target` that stays. */
+function hold({ link }: RawSession, target: string): Promise<string> {
+  return new Promise((resolve) => {
+    link.openStream(
+      { kind: "tcp", target },
+      {
+        onAccept: () => resolve("accepted"),
+        onData: () => undefined,
+        onEnd: () => undefined,
+        onReset: resolve,
+      },
+    );
+  });
+}
+
+describe("the limits of an identity, all its sessions together", () => {
+  test("T43: sessions; its own detached one gives way, an attached one and others never", async () => {
+    await serve({ sessions: 2 });
+    const [first] = [await open(ann, "a"), await open(ann, "b"), await open(bob, "x")];
+    expect(await rejected(ann, "c")).toBe("session_limit");
+    await open(bob, "y");
+    await open(ann, "b"); // takes over its own name
+    await vanish(server!, first);
+    await open(ann, "c");
+    const names = server?.sessions().map(({ name }) => name);
+    expect(names?.sort()).toEqual(["b", "c", "x", "y"]);
+    expect(await rejected(ann, "d")).toBe("session_limit");
+  });
+
+  test("T43: an identity that connects and vanishes, over and over, keeps no more than its number", async () => {
+    await serve({ sessions: 3 });
+    const live = await open(bob, "live");
+    for (let round = 0; round < 20; round += 1) {
+      const session = await open(ann, `zombie-${round}`);
+      await vanish(server!, session);
+    }
+    expect(server?.stats()).toMatchObject({ sessions: 4, attached: 1, detached: 3 });
+    expect(live.link.state).toBe("attached");
+  });
+
+  test("streams, also those of visitors", async () => {
+    await using echo = await EchoService.start();
+    await serve({ streams: 3 });
+    const [a, b, other] = [await open(ann, "a"), await open(ann, "b"), await open(bob, "x")];
+    const target = `127.0.0.1:${echo.port}`;
+    expect(await hold(a, target)).toBe("accepted");
+    expect(await hold(a, target)).toBe("accepted");
+    expect(await hold(b, target)).toBe("accepted");
+    expect(await hold(b, target)).toBe("stream_limit");
+    expect(await hold(other, target)).toBe("accepted");
+    const { ready } = await listened(b, "tcp://127.0.0.1:0");
+    const visitor = connect(portOf(ready), "127.0.0.1");
+    const error = await new Promise((resolve) =>
+      visitor.on("error", resolve).on("end", () => resolve("end")),
+    );
+    expect(error).toMatchObject({ code: "ECONNRESET" });
+    a.link.close();
+    await a.client.closed;
+    expect(await hold(b, target)).toBe("accepted");
+  });
+
+  test("listeners", async () => {
+    await serve({ listeners: 2 });
+    const [a, b] = [await open(ann, "a"), await open(ann, "b")];
+    const first = await listened(a, "tcp://127.0.0.1:0");
+    expect(await listened(b, "tcp://127.0.0.1:0")).toHaveProperty("ready");
+    expect(await listened(b, "tcp://127.0.0.1:0")).toMatchObject({ closed: "tunnel_limit" });
+    expect(await listened(await open(bob, "x"), "tcp://127.0.0.1:0")).toHaveProperty("ready");
+    a.link.closeTunnel(first.id);
+    await first.over;
+    expect(await listened(b, "tcp://127.0.0.1:0")).toHaveProperty("ready");
+  });
+
+  test("opens in a second, whoever makes a new session for it", async () => {
+    await using echo = await EchoService.start();
+    await serve({ opensPerSecond: 1 });
+    const target = `127.0.0.1:${echo.port}`;
+    const first = await open(ann, "a");
+    const outcomes = [await opened(first, target), await opened(first, target)];
+    first.link.close();
+    await first.client.closed;
+    outcomes.push(await opened(await open(ann, "b"), target));
+    // The machine may be slow enough for the bucket to fill a little; never for as many as there were.
+    expect(outcomes[0]).toBe("accepted");
+    expect(outcomes).toContain("stream_limit");
+    expect(await opened(await open(bob, "x"), target)).toBe("accepted");
+  });
+});
