@@ -1,10 +1,11 @@
 import { once } from "node:events";
 import { connect, createServer, type Socket } from "node:net";
-import { createSecureContext, type TLSSocket } from "node:tls";
+import { createSecureContext } from "node:tls";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Authority, type Issued } from "../../../test/support/authority.ts";
 import { LogRecorder } from "../../../test/support/log-recorder.ts";
 import { Server, type ServerOptions, type SniCallback } from "../src/index.ts";
+import { helloOf, RawClient } from "./support/raw-client.ts";
 import { rawRequest } from "./support/raw-http.ts";
 import { tlsClient, tlsOutcome } from "./support/tls-client.ts";
 
@@ -220,11 +221,25 @@ describe("T29: connections that do not finish TLS", () => {
     await using server = await started();
     const tcp = connect(server.port, "127.0.0.1");
     await expect.poll(() => server.stats().handshaking).toBe(1);
-    const tls: TLSSocket = await tlsClient(server.port);
+    const tls = await tlsClient(server.port);
     expect(server.stats().handshaking).toBe(2);
+    const client = await RawClient.connect(server.address?.url ?? "", { token: TOKEN, ca: ca.pem });
+    expect(server.stats().handshaking).toBe(3);
+    await client.welcomed(helloOf());
+    expect(server.stats()).toMatchObject({ handshaking: 2, attached: 1, droppedHandshakes: 0 });
     tls.destroy();
     tcp.destroy();
     await expect.poll(() => server.stats().handshaking).toBe(0);
+    client.ws.terminate();
+    await expect.poll(() => server.stats().attached).toBe(0);
+  });
+
+  test("who is dropped in its handshake is cut, TLS and TCP", async () => {
+    await using server = await started({ handshakeTimeoutMs: 60_000 });
+    const client = await RawClient.connect(server.address?.url ?? "", { token: TOKEN, ca: ca.pem });
+    const closed = server.close();
+    expect((await client.closed).code).toBe(1006);
+    await closed;
   });
 
   test("500 silent or garbage ones keep nobody out, and are all gone in the end", {

@@ -25,6 +25,8 @@ export interface RawClientOptions {
   readonly token?: string;
   readonly protocols?: string[];
   readonly headers?: Record<string, string>;
+  /** Of a server with TLS. */
+  readonly ca?: string;
 }
 
 const OPTIONS = resolveSessionOptions();
@@ -64,10 +66,11 @@ export class RawClient {
   }
 
   static async connect(url: string, options: RawClientOptions = {}): Promise<RawClient> {
-    const { token, protocols = [SUBPROTOCOL], headers } = options;
+    const { token, protocols = [SUBPROTOCOL], headers, ca } = options;
     const authorization = token === undefined ? {} : { Authorization: `Bearer ${token}` };
     const ws = new WebSocket(url, protocols, {
       perMessageDeflate: false,
+      ...(ca === undefined ? {} : { ca }),
       headers: { ...authorization, ...headers },
     });
     let socket: Duplex | undefined;
