@@ -37,6 +37,7 @@ const ALICE: readonly AltName[] = [
 async function seen(
   client: Partial<Issued>,
   options: TlsOptions = {},
+  headers: readonly string[] = [],
 ): Promise<PeerCertificate | undefined | "closed"> {
   const https = createServer({ ...server, requestCert: true, ca: ca.pem, ...options });
   https.listen(0, "127.0.0.1");
@@ -52,7 +53,8 @@ async function seen(
     return "closed";
   }
   const closed = new Promise<"closed">((resolve) => socket.once("close", () => resolve("closed")));
-  socket.resume().write("GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+  const head = ["GET / HTTP/1.1", "Host: a", "Connection: Upgrade", "Upgrade: websocket", ...headers];
+  socket.resume().write(`${head.join("\r\n")}\r\n\r\n`);
   const arrived = await Promise.race([upgrade, closed]);
   const facts = arrived === "closed" ? arrived : peerCertificateOf(arrived);
   socket.destroy();
@@ -103,6 +105,21 @@ describe("T12: of a client's certificate", () => {
 
   test("a server that does not ask: nothing", async () => {
     expect(await seen(await ca.issue(), { requestCert: false })).toBeUndefined();
+  });
+
+  test("T13: what headers say of a certificate: nothing", async () => {
+    const { cert } = await ca.issue({ names: ALICE });
+    const names = ["X-Client-Cert", "X-SSL-Client-Cert", "X-Forwarded-Client-Cert", "Client-Cert"];
+    const headers = [
+      ...names.map((name) => `${name}: ${encodeURIComponent(cert)}`),
+      "X-SSL-Client-Verify: SUCCESS",
+      "X-SSL-Client-S-DN: CN=alice",
+    ];
+    expect(await seen({}, { rejectUnauthorized: false }, headers)).toBeUndefined();
+    expect(await seen(await ca.issue({ names: [["dns", "b.example"]] }), {}, headers)).toMatchObject({
+      dns: ["b.example"],
+      email: [],
+    });
   });
 
   test("no TLS: nothing", async () => {
