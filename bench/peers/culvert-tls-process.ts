@@ -1,6 +1,5 @@
-// A Culvert server that is mounted in an HTTPS server, as a process of its own. Takes its settings as JSON.
+// A Culvert server with TLS of its own, as a process of its own. Takes its settings as JSON.
 import { readFileSync } from "node:fs";
-import { createServer } from "node:https";
 import { Server } from "@culvert/server";
 
 interface Settings {
@@ -12,9 +11,10 @@ interface Settings {
 }
 
 const settings = JSON.parse(process.argv[2] ?? "") as Settings;
-const https = createServer({ cert: readFileSync(settings.certificate), key: readFileSync(settings.key) });
 const server = new Server({
+  port: settings.port,
+  tls: { cert: readFileSync(settings.certificate), key: readFileSync(settings.key) },
   maxSessions: settings.maxSessions,
   session: { maxStreams: settings.maxStreams },
 });
-https.listen(settings.port, "127.0.0.1", () => server.mount(https));
+await server.start();

@@ -109,7 +109,7 @@ export const CULVERT_WS: Peer = {
   startClients: async (requests) => startClients(plainUrl, requests),
 };
 
-/** The command as client; the server, which has no TLS of its own, mounted in a `node:https` server. */
+/** The command as client; the server with TLS of its own. */
 export const CULVERT_WSS: Peer = {
   name: "culvert-wss",
   family: "culvert",
@@ -117,7 +117,7 @@ export const CULVERT_WSS: Peer = {
   security: "encrypted",
   cipher: "TLS 1.3, TLS_AES_256_GCM_SHA384",
   modes: BOTH_MODES,
-  note: "the server is mounted in a node:https server by a launcher of the benchmark, with a self-signed certificate",
+  note: "the server is started by a launcher of the benchmark, with a self-signed certificate",
   missing: () => missingPrograms("openssl"),
   version: () => versionOf(CULVERT, ["--version"]),
   startServer: startTlsServer,

@@ -1,8 +1,9 @@
 import { ChaosProxy } from "@culvert/chaos";
-import { Client, type ClientOptions } from "@culvert/client";
+import { Client, type ClientOptions, CONNECT } from "@culvert/client";
 import { Server } from "@culvert/server";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { need } from "../e2e/support/needed-programs.ts";
+import { Authority, pinOf } from "../support/authority.ts";
 import { soon, until } from "../support/deadline.ts";
 import { freeAddress, freePort } from "../support/free-port.ts";
 import { LogRecorder } from "../support/log-recorder.ts";
@@ -149,6 +150,31 @@ describe.concurrent.each(REVERSE_PROXIES)("behind %s", (kind) => {
     expect(client.stats().sessions).toBe(1);
     for (const { reason } of log.find({ message: "no connection to the server" })) {
       expect(String(reason)).toMatch(/50[23]/);
+    }
+  });
+
+  it("that ends TLS, its certificate is judged and the tunnel works", {
+    timeout: 120_000,
+  }, async (context) => {
+    need(context, kind);
+    const authority = await Authority.create();
+    await using service = await Service.echo();
+    await using server = new Server({ port: 0, path: "/tunnel", token, drainMs: 0 });
+    await server.start();
+    const certificate = await authority.issue();
+    await using proxy = await ReverseProxy.start(kind, server.address?.port ?? 0, certificate);
+    const options = { server: `wss://127.0.0.1:${proxy.port}/tunnel`, token, drainMs: 0 };
+    await using stranger = new Client(options);
+    await expect(stranger.start()).rejects.toMatchObject({ code: "untrusted_server" });
+    for (const tls of [{ ca: authority.pem }, { pins: [await pinOf(certificate)] }]) {
+      const listen = await freeAddress();
+      const tunnels = [{ mode: CONNECT, listen, connect: service.address } as const];
+      await using client = new Client({ ...options, tunnels, tls });
+      await client.start();
+      const visitor = await WireEnd.connect(client.tunnels[0]?.address);
+      expect(await visitor.ask("through TLS")).toBe("through TLS");
+      visitor.socket.end();
+      expect(await visitor.closed()).toBe("end");
     }
   });
 

@@ -46,7 +46,8 @@ export class TunnelFixture implements AsyncDisposable {
     this.clientLog = new LogRecorder();
     count += 1;
     this.client = new Client({
-      server: proxy === undefined ? urlOf(server) : `ws://127.0.0.1:${proxy.port}/`,
+      server:
+        proxy === undefined ? urlOf(server) : `${new URL(urlOf(server)).protocol}//127.0.0.1:${proxy.port}/`,
       name: `fixture ${count}`,
       retry: QUICK_RETRY,
       drainMs: 0,

@@ -10,7 +10,7 @@ import { shownUrl } from "./server-url.ts";
 /**
  * Opens the connection under a WebSocket, up to where HTTP begins: by the connector if there is one, with TLS for a `wss:` URL.
  * What it returns was judged: not one byte of the upgrade request, which may carry a token, is written before that. A socket
- * that HTTP got earlier would take them, and send them as soon as the handshake is done.
+ * that HTTP got earlier would hold them, ready to go when the handshake is done: then it would be a matter of luck.
  * @throws CulvertError `untrusted_server`, `cancelled` when the signal is aborted; otherwise what the system says.
  */
 export async function openConnection(plan: DialPlan, signal: AbortSignal): Promise<Duplex> {

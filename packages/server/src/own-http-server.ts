@@ -18,7 +18,7 @@ export function createOwnHttpServer(headTimeoutMs: number): HttpServer {
 /**
  * The same with TLS below. Certificates are replaced by its `setSecureContext`.
  * @param tls Asked for each connection; whether a client certificate is demanded counts from the beginning and for good.
- * @param handshakeTimeoutMs For silence; who wants more puts a deadline of its own.
+ * @param handshakeTimeoutMs Absolute as well: it is extended by what was decrypted, and before the end of a handshake nothing is.
  */
 export function createOwnHttpsServer(
   headTimeoutMs: number,

@@ -148,7 +148,7 @@ export class Server {
       return http;
     }
     const https = createOwnHttpsServer(headTimeoutMs, () => this.#tls ?? tls, tlsHandshakeTimeoutMs);
-    const handshakes = new TlsHandshakes(https, tlsHandshakeTimeoutMs, this.#log);
+    const handshakes = new TlsHandshakes(https, this.#log);
     this.#door.serve(https, path, (socket) => handshakes.under(socket));
     return https;
   }

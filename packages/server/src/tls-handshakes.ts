@@ -4,30 +4,21 @@ import type { Duplex } from "node:stream";
 import type { TLSSocket } from "node:tls";
 import type { Logger } from "@culvert/peer";
 
-interface Handshaking {
-  readonly socket: Socket;
-  readonly timer: NodeJS.Timeout;
-}
-
 /** One line about HTTP on the port of TLS is enough for so long. */
 const SAY_AGAIN_MS = 60_000;
 
 /**
- * The TLS handshakes of an HTTPS server: each has an absolute deadline, failures are logged, and it is known which TCP
- * connection is under which TLS.
- *
- * Node's own `handshakeTimeout` is a time without traffic. And the TLS socket that it makes does not say what it wraps; but the two
- * addresses and ports of a TCP connection are those of no other one at the time.
+ * The TLS handshakes of an HTTPS server: failures are logged, and it is known which TCP connection is under which TLS. The TLS
+ * socket that Node makes does not say what it wraps; but the two addresses and ports of a TCP connection are those of no other
+ * one at the time.
  */
 export class TlsHandshakes {
-  readonly #timeoutMs: number;
   readonly #logger: Logger;
-  readonly #underWay = new Map<string, Handshaking>();
+  readonly #underWay = new Map<string, Socket>();
   readonly #wrapped = new WeakMap<Duplex, Socket>();
   #saidHttpAt = Number.NEGATIVE_INFINITY;
 
-  constructor(server: HttpsServer, timeoutMs: number, logger: Logger) {
-    this.#timeoutMs = timeoutMs;
+  constructor(server: HttpsServer, logger: Logger) {
     this.#logger = logger;
     // Before TLS and HTTP hear of it.
     server.prependListener("connection", (socket) => this.#begin(socket as Socket));
@@ -41,23 +32,20 @@ export class TlsHandshakes {
   }
 
   #begin(socket: Socket): void {
-    const timer = setTimeout(() => socket.destroy(), this.#timeoutMs);
     const key = keyOf(socket);
-    this.#underWay.set(key, { socket, timer });
+    this.#underWay.set(key, socket);
     socket.once("close", () => {
-      clearTimeout(timer);
-      if (this.#underWay.get(key)?.socket === socket) this.#underWay.delete(key);
+      if (this.#underWay.get(key) === socket) this.#underWay.delete(key);
     });
   }
 
   #done(secure: TLSSocket): void {
     const key = keyOf(secure);
-    const handshaking = this.#underWay.get(key);
-    // Without addresses it was reset meanwhile, and what is under it will see that, or its deadline.
-    if (handshaking === undefined || secure.remoteAddress === undefined) return;
+    const socket = this.#underWay.get(key);
+    // Without addresses it was reset meanwhile, and is gone soon; a request that came before counts as a connection of its own.
+    if (socket === undefined || secure.remoteAddress === undefined) return;
     this.#underWay.delete(key);
-    clearTimeout(handshaking.timer);
-    this.#wrapped.set(secure, handshaking.socket);
+    this.#wrapped.set(secure, socket);
   }
 
   #failed(error: NodeJS.ErrnoException, socket: TLSSocket): void {

@@ -14,7 +14,7 @@ export type ReverseProxyKind = (typeof REVERSE_PROXIES)[number];
 /** A WebSocket without a byte for this long is cut. */
 export const IDLE_CUT_MS = 15_000;
 
-/** nginx or HAProxy from the system, in front of one server, with the settings of docs/operations.md (without TLS). */
+/** nginx or HAProxy from the system, in front of one server, with the settings of docs/operations.md. */
 export class ReverseProxy implements AsyncDisposable {
   readonly kind: ReverseProxyKind;
   readonly port: number;
@@ -28,13 +28,22 @@ export class ReverseProxy implements AsyncDisposable {
     this.#process = this.#spawn();
   }
 
-  /** Resolves when it takes connections. The server behind it need not be there. */
-  static async start(kind: ReverseProxyKind, serverPort: number): Promise<ReverseProxy> {
+  /**
+   * Resolves when it takes connections. The server behind it need not be there.
+   * @param tls Ends TLS with this certificate and key; default: speaks none.
+   */
+  static async start(
+    kind: ReverseProxyKind,
+    serverPort: number,
+    tls?: { readonly cert: string; readonly key: string },
+  ): Promise<ReverseProxy> {
     const folder = new TemporaryFolder();
     // Neither can say which port it was given, so one is chosen for it.
     const port = await freePort();
     const config = kind === "nginx" ? nginxConfig : haproxyConfig;
-    writeFileSync(join(folder.path, "proxy.conf"), config({ port, serverPort, folder: folder.path }));
+    if (tls !== undefined) writeFileSync(join(folder.path, PEM), `${tls.cert}\n${tls.key}`, { mode: 0o600 });
+    const place = { port, serverPort, folder: folder.path, hasTls: tls !== undefined };
+    writeFileSync(join(folder.path, "proxy.conf"), config(place));
     const proxy = new ReverseProxy(kind, port, folder);
     await proxy.#listens();
     return proxy;
@@ -76,13 +85,17 @@ export class ReverseProxy implements AsyncDisposable {
   }
 }
 
+/** Certificate and key in one file, as HAProxy wants them. */
+const PEM = "tls.pem";
+
 interface Place {
+  readonly hasTls: boolean;
   readonly port: number;
   readonly serverPort: number;
   readonly folder: string;
 }
 
-function nginxConfig({ port, serverPort, folder }: Place): string {
+function nginxConfig({ port, serverPort, folder, hasTls }: Place): string {
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   return `
 daemon off;
@@ -94,7 +107,8 @@ http {
   access_log off;
   ${temporary.map((name) => `${name}_temp_path ${folder}/${name};`).join("\n  ")}
   server {
-    listen 127.0.0.1:${port};
+    listen 127.0.0.1:${port}${hasTls ? " ssl" : ""};
+    ${hasTls ? `ssl_certificate ${folder}/${PEM}; ssl_certificate_key ${folder}/${PEM};` : ""}
     location = /tunnel {
       proxy_pass http://127.0.0.1:${serverPort};
       proxy_http_version 1.1;
@@ -109,7 +123,7 @@ http {
 `;
 }
 
-function haproxyConfig({ port, serverPort }: Place): string {
+function haproxyConfig({ port, serverPort, folder, hasTls }: Place): string {
   return `
 defaults
     mode http
@@ -119,7 +133,7 @@ defaults
     timeout tunnel  ${IDLE_CUT_MS}ms
 
 frontend http
-    bind 127.0.0.1:${port}
+    bind 127.0.0.1:${port}${hasTls ? ` ssl crt ${folder}/${PEM} alpn http/1.1` : ""}
     use_backend culvert if { path /tunnel }
 
 backend culvert

@@ -27,6 +27,8 @@ export interface RawClientOptions {
   readonly headers?: Record<string, string>;
   /** Of loopback, to come from. */
   readonly localAddress?: string;
+  /** Of a server with TLS. */
+  readonly ca?: string;
 }
 
 const OPTIONS = resolveSessionOptions();
@@ -66,10 +68,11 @@ export class RawClient {
   }
 
   static async connect(url: string, options: RawClientOptions = {}): Promise<RawClient> {
-    const { token, protocols = [SUBPROTOCOL], headers, localAddress } = options;
+    const { token, protocols = [SUBPROTOCOL], headers, localAddress, ca } = options;
     const authorization = token === undefined ? {} : { Authorization: `Bearer ${token}` };
     const ws = new WebSocket(url, protocols, {
       perMessageDeflate: false,
+      ...(ca === undefined ? {} : { ca }),
       headers: { ...authorization, ...headers },
       ...(localAddress === undefined ? {} : { localAddress }),
     });
