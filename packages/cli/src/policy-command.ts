@@ -1,6 +1,14 @@
 import { promises as dns } from "node:dns";
 import { isIP } from "node:net";
-import { type Action, type Grants, NOTHING, nearest, parseRules, type User, type Users } from "@culvert/policy";
+import {
+  type Action,
+  type Grants,
+  NOTHING,
+  nearest,
+  parseRules,
+  type User,
+  type Users,
+} from "@culvert/policy";
 import { type Endpoint, formatEndpoint } from "@culvert/protocol";
 import { Argument, type Command } from "commander";
 import { EXIT } from "./exit-codes.ts";
