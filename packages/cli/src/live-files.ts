@@ -14,7 +14,7 @@ export interface LivePart {
 }
 
 /** What was read and found right. */
-export interface Reading {
+interface Reading {
   /** Equal for equal content; shows nothing of it. */
   readonly fingerprint: string;
   /** From now on it holds, all of it at once. @throws when it cannot; then nothing has changed. */
