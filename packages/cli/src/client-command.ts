@@ -10,7 +10,7 @@ import {
 import type { Logger } from "@culvert/peer";
 import { CulvertError, formatEndpoint } from "@culvert/protocol";
 import type { Command, Option } from "commander";
-import type { ClientFiles, ClientTlsFlags } from "./client-files.ts";
+import { type ClientFiles, type ClientTlsFlags, checkEncrypted, clientTlsFlags } from "./client-files.ts";
 import { type CommandContext, withinBound } from "./command-context.ts";
 import {
   type CommonFlagValues,
@@ -35,7 +35,7 @@ import {
   retryFlags,
   retryOptionsOf,
 } from "./retry-flags.ts";
-import { checkServerUrl, isPlain, isPlainAndRemote } from "./server-urls.ts";
+import { checkServerUrl, isPlainAndRemote } from "./server-urls.ts";
 import {
   graceFlag,
   LIMIT_GROUP,
@@ -46,7 +46,7 @@ import {
   type SessionFlagValues,
   sessionOptionsOf,
 } from "./session-flags.ts";
-import { shown, UsageError } from "./usage-error.ts";
+import { UsageError } from "./usage-error.ts";
 
 /** What the flags of `culvert client` yield. */
 export interface ClientFlagValues
@@ -97,18 +97,7 @@ export function defineClientCommand(command: Command): Command {
     textFlag("--login-key <file>", "key to log in by, made by culvert key new; only for its owner", {
       none: "CULVERT_LOGIN_KEY_FILE, or none",
     }),
-    textFlag("--ca <file>", "trust servers whose certificates these authorities issued, PEM", {
-      none: "public ones",
-    }),
-    repeatedFlag(
-      "--pin <hash>",
-      "trust a server whose key has this hash, sha256/…, alone or besides --ca",
-      "none",
-      checkPin,
-    ),
-    textFlag("--server-name <name>", "the name that its certificate must have", { none: "the URL's host" }),
-    textFlag("--cert <file>", "certificate of the client, if the server demands one, PEM", { none: "none" }),
-    textFlag("--key <file>", "its key, which only its owner may read", { none: "none" }),
+    ...clientTlsFlags(),
     repeatedFlag(
       "--header <line>",
       "'Name: value' to send along; @file reads lines from a file",
@@ -186,21 +175,6 @@ export function clientOptionsOf(
   };
 }
 
-/** Whoever gives an authority or a pin believes that the server is checked by it. */
-function checkEncrypted<T>(tls: T, urls: readonly string[]): T {
-  if (!urls.every(isPlain)) return tls;
-  throw new UsageError(
-    "--ca, --pin, --server-name, --cert and --key mean nothing for ws:// and http://, where nothing is encrypted: write wss://, or leave them out.",
-  );
-}
-
-function checkPin(text: string): string {
-  if (/^sha256\/[A-Za-z0-9+/]{43}=$/.test(text)) return text;
-  throw new UsageError(
-    `--pin ${shown(text)} is not the hash of a key: write sha256/ and 44 characters of base64, as culvert cert server shows it.`,
-  );
-}
-
 function checkName(flag: string | undefined, env: Environment): string | undefined {
   const [what, name] = flag === undefined ? ["CULVERT_NAME", env.CULVERT_NAME] : ["--name", flag];
   if (name === undefined || (flag === undefined && name === "")) return undefined;
@@ -225,7 +199,7 @@ export async function runClient(
   const live = new LiveFiles(files.parts(client, inFlags), log);
   signals.onHangup = () => live.readAgain();
   signals.onReport = () => report(client, log);
-  warnOfPlainToken(options, context);
+  warnOfPlainWay(options, context);
 
   const over = client.start().then(() => client.closed);
   const first = await Promise.race([over, signals.stopped]).finally(() => live.close());
@@ -271,10 +245,12 @@ function tellReady(client: Client, { ready }: CommandContext): void {
   });
 }
 
-function warnOfPlainToken({ server, token }: ClientOptions, { log }: CommandContext): void {
-  if (token === undefined || !Array.isArray(server)) return;
-  if (server.some((url: string) => isPlainAndRemote(url))) {
+function warnOfPlainWay({ server, token, key }: ClientOptions, { log }: CommandContext): void {
+  if (!Array.isArray(server) || !server.some((url: string) => isPlainAndRemote(url))) return;
+  if (token !== undefined) {
     log.warn({}, "the token and all data cross the network unencrypted: use wss:// beyond this machine");
+  } else if (key !== undefined) {
+    log.warn({}, "all data cross the network unencrypted: use wss:// beyond this machine");
   }
 }
 

@@ -1,8 +1,11 @@
 import type { Client, ClientTlsOptions } from "@culvert/client";
+import type { Option } from "commander";
 import { fingerprintOf } from "./fingerprint.ts";
+import { repeatedFlag, textFlag } from "./flags.ts";
 import type { LivePart } from "./live-files.ts";
 import { readCertificateFile, readTlsKeyFile } from "./pem-files.ts";
-import { UsageError } from "./usage-error.ts";
+import { isPlain } from "./server-urls.ts";
+import { shown, UsageError } from "./usage-error.ts";
 
 /** The flags of a client about TLS. */
 export interface ClientTlsFlags {
@@ -18,6 +21,23 @@ export interface ClientFiles {
   readonly tls: ClientTlsOptions | undefined;
   /** @param explain Says in flags what the client finds wrong. */
   readonly parts: (client: Client, explain: (act: () => void) => void) => LivePart[];
+}
+
+export function clientTlsFlags(): Option[] {
+  return [
+    textFlag("--ca <file>", "trust servers whose certificates these authorities issued, PEM", {
+      none: "public ones",
+    }),
+    repeatedFlag(
+      "--pin <hash>",
+      "trust a server whose key has this hash, sha256/…, alone or besides --ca",
+      "none",
+      checkPin,
+    ),
+    textFlag("--server-name <name>", "the name that its certificate must have", { none: "the URL's host" }),
+    textFlag("--cert <file>", "certificate of the client, if the server demands one, PEM", { none: "none" }),
+    textFlag("--key <file>", "its key, which only its owner may read", { none: "none" }),
+  ];
 }
 
 /** @throws UsageError */
@@ -57,4 +77,22 @@ function readTls(flags: ClientTlsFlags): {
   const options = { ca, pins: flags.pin, cert, key, serverName: flags.serverName };
   const present = Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
   return { options: present, fingerprint: fingerprintOf([ca, cert, key]) };
+}
+
+/**
+ * Whoever gives an authority or a pin believes that the server is checked by it.
+ * @throws UsageError when nothing is encrypted on the way to any of these URLs.
+ */
+export function checkEncrypted<T>(tls: T, urls: readonly string[]): T {
+  if (!urls.every(isPlain)) return tls;
+  throw new UsageError(
+    "--ca, --pin, --server-name, --cert and --key mean nothing for ws:// and http://, where nothing is encrypted: write wss://, or leave them out.",
+  );
+}
+
+function checkPin(text: string): string {
+  if (/^sha256\/[A-Za-z0-9+/]{43}=$/.test(text)) return text;
+  throw new UsageError(
+    `--pin ${shown(text)} is not the hash of a key: write sha256/ and 44 characters of base64, as culvert cert server shows it.`,
+  );
 }

@@ -12,17 +12,16 @@ import {
 import { type Endpoint, formatEndpoint } from "@culvert/protocol";
 import { Argument, type Command } from "commander";
 import { EXIT } from "./exit-codes.ts";
-import { checkChoice, repeatedFlag, switchFlag, textFlag } from "./flags.ts";
+import { checkChoice, switchFlag, textFlag } from "./flags.ts";
 import { questionedEndpoint, type Verdict, verdictOf, verdictRecord } from "./policy-question.ts";
+import { type RuleFlagValues, ruleFlags } from "./rule-flags.ts";
 import type { Task, TaskIo } from "./task.ts";
 import { shown, UsageError } from "./usage-error.ts";
 import { asUsage, readUsersFile } from "./users-source.ts";
 
-interface CheckFlagValues {
+interface CheckFlagValues extends RuleFlagValues {
   readonly users?: string;
   readonly as?: string;
-  readonly allowConnect?: readonly string[];
-  readonly allowListen?: readonly string[];
   readonly address?: string;
   readonly json?: true;
 }
@@ -46,22 +45,8 @@ export function definePolicyCommand(command: Command, plan: (task: Task) => void
     .argument("[endpoint]", "what a client asks for: host:port, unix:///path; to listen also a port alone");
   check.addOption(textFlag("--users <file>", "the users file of the server", { none: "none" }));
   check.addOption(textFlag("--as <name>", "which of the users asks", { none: "none" }));
-  check.addOption(
-    repeatedFlag(
-      "--allow-connect <rule>",
-      "instead of a users file, as for the server",
-      "none",
-      (text) => text,
-    ),
-  );
-  check.addOption(
-    repeatedFlag(
-      "--allow-listen <rule>",
-      "instead of a users file, as for the server",
-      "none",
-      (text) => text,
-    ),
-  );
+  const instead = "instead of a users file, as for the server";
+  for (const option of ruleFlags(instead, instead, "none")) check.addOption(option);
   check.addOption(
     textFlag(
       "--address <ip>",

@@ -16,7 +16,9 @@ import type { Environment } from "./environment.ts";
 import { countFlag, durationFlag, portFlag, repeatedFlag, sizeFlag, switchFlag, textFlag } from "./flags.ts";
 import { LiveFiles } from "./live-files.ts";
 import { optionFault } from "./option-fault.ts";
+import { type RuleFlagValues, ruleFlags } from "./rule-flags.ts";
 import type { ServerFileFlags, ServerFiles } from "./server-files.ts";
+import { isLoopback } from "./server-urls.ts";
 import {
   graceFlag,
   LIMIT_GROUP,
@@ -32,15 +34,17 @@ import { findToken, STDIN } from "./token-source.ts";
 import { shown, UsageError } from "./usage-error.ts";
 
 /** What the flags of `culvert server` yield. */
-export interface ServerFlagValues extends CommonFlagValues, SessionFlagValues, ServerFileFlags {
+export interface ServerFlagValues
+  extends CommonFlagValues,
+    SessionFlagValues,
+    ServerFileFlags,
+    RuleFlagValues {
   readonly host: string;
   readonly port: number;
   readonly path: string;
   /** False: `--no-auth`. */
   readonly auth: boolean;
   readonly publicName?: readonly string[];
-  readonly allowConnect?: readonly string[];
-  readonly allowListen?: readonly string[];
   readonly tlsHandshakeTimeout: number;
   readonly origin?: readonly string[];
   readonly dialTimeout: number;
@@ -113,20 +117,14 @@ export function defineServerCommand(command: Command): Command {
     durationFlag("--handshake-timeout", "time for a handshake", D.handshakeTimeoutMs),
     durationFlag("--tls-handshake-timeout", "time for a TLS handshake", D.tlsHandshakeTimeoutMs),
   ]);
-  add("What clients may do that are not among the users:", [
-    repeatedFlag(
-      "--allow-connect <rule>",
+  add(
+    "What clients may do that are not among the users:",
+    ruleFlags(
       "connect there, as in db:5432 or 10.0.0.0/8:80,443",
-      "local users everything",
-      (text) => text,
-    ),
-    repeatedFlag(
-      "--allow-listen <rule>",
       "listen there, as in 8000-8999 or 0.0.0.0:443",
       "local users everything",
-      (text) => text,
     ),
-  ]);
+  );
   add(LINK_GROUP, [
     graceFlag("a session without a WebSocket is kept for this long", SESSION_DEFAULTS.graceMs),
     ...linkFlags(),
@@ -209,6 +207,7 @@ export async function runServer(
   const server = makeServer({ ...options, maxSockets, logger: log, agent: context.agent });
   signals.onReport = () => report(server, log);
   await server.start();
+  warnOfPlainPort(options, log);
   const { auth, allowed } = server.stats();
   ready.tell({ ready: "server", url: server.address?.url ?? "", auth, allowed });
   const live = new LiveFiles(files.parts(server, inFlags), log);
@@ -218,6 +217,15 @@ export async function runServer(
   log.info({ signal, drainMs }, "stopping: open connections may finish, a second signal ends it at once");
   live.close();
   await withinBound(server.close(), drainMs, log);
+}
+
+/** Behind a proxy on another machine this is how it must be; otherwise somebody forgot something. */
+function warnOfPlainPort({ host = D.host, tls }: ServerOptions, log: Logger): void {
+  if (tls !== undefined || isLoopback(host)) return;
+  log.warn(
+    {},
+    "nothing is encrypted on this port: give --tls-cert and --tls-key, unless a proxy that speaks TLS is in front",
+  );
 }
 
 function report(server: Server, log: Logger): void {

@@ -43,5 +43,10 @@ export function isPlain(text: string): boolean {
 export function isPlainAndRemote(text: string): boolean {
   const url = new URL(text);
   if (!isPlain(text)) return false;
-  return !/^(localhost|127(\.[0-9]+){3}|\[::1\])$/.test(url.hostname);
+  return !isLoopback(url.hostname);
+}
+
+/** Is this host, as in a URL or a flag, this machine? */
+export function isLoopback(host: string): boolean {
+  return /^(localhost|127(\.[0-9]+){3}|\[?::1\]?)$/.test(host);
 }

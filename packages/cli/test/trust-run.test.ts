@@ -195,7 +195,32 @@ describe("a server with certificate and users", () => {
   });
 });
 
+describe("a server without a certificate", () => {
+  const PLAIN = /"level":"warn".*"msg":"nothing is encrypted on this port: .*--tls-cert/;
+
+  it("says that nothing is encrypted, where others can reach it", async () => {
+    const flags = ["--port", "0", "--json", "--users", file("users.yaml")];
+    const open = new Running("server", "--host", "0.0.0.0", ...flags);
+    await open.ready();
+    expect(open.stderr.text).toMatch(PLAIN);
+    const local = new Running("server", ...flags);
+    await local.ready();
+    expect(local.stderr.text).not.toMatch(PLAIN);
+  });
+});
+
 describe("a client", () => {
+  it("says that nothing is encrypted, beyond this machine", async () => {
+    const flags = ["-L", "0:a:1", "--connect-timeout", "1ms", "--retry-max", "1"];
+    for (const login of [
+      ["--token-file", file("alice.token")],
+      ["--login-key", file("bob.key")],
+    ]) {
+      const { stderr } = await outcomeOf(["client", "ws://192.0.2.1:9", ...flags, ...login]);
+      expect(stderr).toMatch(/"level":"warn".*all data cross the network unencrypted: use wss/);
+    }
+  });
+
   test("E10: takes new authorities at SIGHUP, and keeps the old ones when they are broken", async () => {
     const { url } = await server().ready();
     await outcomeOf(["cert", "ca", join(folder, "other")]);
