@@ -114,7 +114,8 @@ function boundsOf(cell: string | undefined): number[] {
 /** How a default is written in the tables; numbers are compared by value. */
 function expectDefault(cell: string | undefined, value: unknown, name: string): void {
   if (typeof value === "number") expect(amountOf(plain(cell)), name).toBe(value);
-  else if (typeof value === "string") expect(plain(cell), name).toBe(value);
+  else if (typeof value === "string" || typeof value === "boolean")
+    expect(plain(cell), name).toBe(String(value));
   else if (name === "logger") expect(cell, name).toBe("silent");
   else if (value === Math.random) expect(plain(cell), name).toBe("Math.random");
   else expect(cell, name).toBe("none"); // undefined, an empty list, an empty object

@@ -31,6 +31,7 @@ import type { ServerEvent } from "./server-events.ts";
 import type { ResolvedServerOptions } from "./server-options.ts";
 import { ServerSession } from "./server-session.ts";
 import { SessionRights } from "./session-rights.ts";
+import { SessionRoom } from "./session-room.ts";
 import { within } from "./within.ts";
 
 /** An authenticated transport that has not said HELLO yet. */
@@ -81,9 +82,9 @@ export class Admission {
   readonly #listeners = new ListenerTable();
   readonly #audit: Audit | undefined;
   readonly #memory: MemoryPool;
+  readonly #room: SessionRoom;
   readonly #dialRoom: FairRoom;
   readonly #socketRoom: FairRoom;
-  #relieving = false;
   #draining = false;
 
   constructor({ options, authority, audit, emit }: AdmissionOptions) {
@@ -96,7 +97,16 @@ export class Admission {
     this.#book = new SessionBook({ verify: verifyProof, keepEndedMs: options.session.graceMs });
     this.#dialRoom = new FairRoom(options.maxDials, 1 / 4);
     this.#socketRoom = new FairRoom(options.maxSockets, 1 / 2);
-    this.#memory = new MemoryPool(options.memoryBudgetBytes, { onFull: () => this.#relieveSoon() });
+    this.#memory = new MemoryPool(options.memoryBudgetBytes, { onFull: () => this.#room.relieveSoon() });
+    const { maxSessions, maxDetachedSessions, logger } = options;
+    const sessions = () => this.sessions();
+    this.#room = new SessionRoom({
+      maxSessions,
+      maxDetachedSessions,
+      logger,
+      sessions,
+      memory: this.#memory,
+    });
   }
 
   /** What all sessions together have of the memory budget, bytes, and how tight that is. */
@@ -199,7 +209,7 @@ export class Admission {
     const key = JSON.stringify([arrival.identity.name, hello.name]);
     const earlier = this.#candidates.get(key);
     // Before anybody is ended for it. Who takes over a name takes over its place and memory, too.
-    const isFull = earlier === undefined && displaces === undefined ? this.#isFull(arrival) : undefined;
+    const isFull = earlier === undefined && displaces === undefined ? this.#faultOfRoom(arrival) : undefined;
     if (isFull !== undefined) {
       this.#log.warn({ name: hello.name, code: isFull, ...this.memory }, "session refused");
       handshake.refuse(isFull, { retryAfterMs: retryAfterMs() });
@@ -228,25 +238,11 @@ export class Admission {
     }
   }
 
-  /** Why there is no place for one more session, if there is none. May end a detached one to make place. */
-  #isFull({ identity }: Arrival): ErrorCode | undefined {
-    if (!this.#memory.takesNewSessions) return "resource_exhausted";
-    if (!this.#hasRoomFor(identity)) return "session_limit";
-    if (this.#book.size + this.#candidates.size < this.#options.maxSessions) return undefined;
-    // Clients that connect and vanish must not keep others out; those that are there are never thrown out for it.
-    return this.#endLongestDetached("session_limit") ? undefined : "session_limit";
-  }
-
-  /** The limit of the identity itself. Its own longest detached session gives way to a new one, no one else's. */
-  #hasRoomFor(identity: Identity): boolean {
+  /** Why there is no place for one more session, if there is none. */
+  #faultOfRoom({ identity }: Arrival): ErrorCode | undefined {
     const { sessions: most } = this.#authority.grantsOf(identity).limits;
-    if (most === undefined) return true;
-    const own = this.sessions().filter(({ who }) => who.name === identity.name);
-    const candidates = [...this.#candidates.values()].filter(({ owner }) => owner === identity.name);
-    if (own.length + candidates.length < most) return true;
-    const longest = this.#detachedSessions().find(({ who }) => who.name === identity.name);
-    if (longest !== undefined) this.#giveWay(longest, "session_limit");
-    return longest !== undefined;
+    const own = [...this.#candidates.values()].filter(({ owner }) => owner === identity.name).length;
+    return this.#room.faultFor(identity.name, most, { all: this.#candidates.size, own });
   }
 
   /** The session takes the candidate's memory over, and gives it back when it ends. */
@@ -279,7 +275,7 @@ export class Admission {
         onDetached: () => {
           // A client that never showed that it got the WELCOME cannot resume: it does not know the secret.
           if (!this.#book.isProven(id)) link.fail(new CulvertError("never_welcomed"));
-          else this.#relieveSoon();
+          else this.#room.relieveSoon();
         },
       });
       const leave = this.#loads.enter(arrival.identity.name, session);
@@ -292,44 +288,6 @@ export class Admission {
       link.fail(new CulvertError("internal_error", undefined, { cause: error })); // nobody else would ever end it
       throw error;
     }
-  }
-
-  /** False when no session is detached. */
-  #endLongestDetached(code: "session_limit" | "resource_exhausted"): boolean {
-    const detached = this.#detachedSessions();
-    // Who has no more memory than its own part has little to give.
-    const large = detached.find(({ takenBytes }) => takenBytes > 0);
-    const longest = code === "resource_exhausted" ? (large ?? detached[0]) : detached[0];
-    if (longest !== undefined) this.#giveWay(longest, code);
-    return longest !== undefined;
-  }
-
-  #giveWay({ identity, link }: ServerSession, code: "session_limit" | "resource_exhausted"): void {
-    const { id, name } = identity;
-    this.#log.warn({ session: id, client: name, code, ...this.memory }, "detached session gives way");
-    link.close(code);
-  }
-
-  /** The longest detached one first. */
-  #detachedSessions(): ServerSession[] {
-    const detached = this.sessions().filter((session) => session.detachedSince !== undefined);
-    return detached.sort((a, b) => (a.detachedSince ?? 0) - (b.detachedSince ?? 0));
-  }
-
-  /**
-   * Lets detached sessions go while there are too many, or the memory is used up. Not at once: the session that took the
-   * last of it is in the middle of something, and one that was detached may be so for the moment of a resume only.
-   */
-  #relieveSoon(): void {
-    if (this.#relieving) return;
-    this.#relieving = true;
-    setImmediate(() => {
-      this.#relieving = false;
-      const detached = this.#detachedSessions();
-      const excess = Math.max(0, detached.length - this.#options.maxDetachedSessions);
-      for (const session of detached.slice(0, excess)) this.#giveWay(session, "session_limit");
-      while (this.#memory.level === "full" && this.#endLongestDetached("resource_exhausted"));
-    });
   }
 
   #attach(arrival: Arrival, session: ServerSession, peerReceived: number): void {

@@ -75,6 +75,8 @@ export class Authority {
   }
 
   grantsOf(identity: Identity): Grants {
+    // Also in the moment before its sessions end.
+    if ((this.expiryOf(identity) ?? Number.POSITIVE_INFINITY) <= Date.now()) return NOTHING;
     if (identity.user !== undefined) return this.#users?.byName.get(identity.user)?.grants ?? NOTHING;
     const { common, isLocalServer } = this.#options;
     const written = identity.grants ?? common;
@@ -129,7 +131,7 @@ export class Authority {
       case "certificate":
         return this.#users?.byCertificate.get(value)?.name === user.name;
       default:
-        return true;
+        return false;
     }
   }
 }

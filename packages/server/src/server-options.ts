@@ -280,7 +280,7 @@ function checkAuthentication(options: ResolvedServerOptions): void {
 }
 
 /** Which options authenticate clients. */
-export function waysIn(options: Pick<ResolvedServerOptions, "token" | "users" | "authenticate">): string[] {
+function waysIn(options: Pick<ResolvedServerOptions, "token" | "users" | "authenticate">): string[] {
   return (["token", "users", "authenticate"] as const).filter((key) => options[key] !== undefined);
 }
 

@@ -50,6 +50,12 @@ describe("Authority.grantsOf", () => {
     expect(both.grantsOf(somebody({ user: "bob" }))).toBe(NOTHING);
   });
 
+  test("T14: whose time is over may do nothing, also before its sessions have ended", () => {
+    const users = usersOf("{ expires: 2020-01-01T00:00:00Z }");
+    expect(authority({ users }).grantsOf(alice)).toBe(NOTHING);
+    expect(authority().grantsOf(somebody({ expiresAt: 1 }))).toBe(NOTHING);
+  });
+
   test("the hook's own grants win over the common rules", () => {
     const grants = parseGrants({ connect: { allow: ["*:80"] } }, "hook");
     expect(authority({ common: common! }).grantsOf(somebody({ grants }))).toBe(grants);

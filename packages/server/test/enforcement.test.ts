@@ -1,8 +1,11 @@
 import { createSocket, type Socket as DatagramSocket } from "node:dgram";
 import { Resolver } from "node:dns/promises";
 import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
 import { createServer as createHttpServer } from "node:http";
 import { connect, createServer, type LookupFunction } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { freePort } from "../../../test/support/free-port.ts";
 import { Server, type ServerOptions } from "../src/index.ts";
@@ -282,6 +285,16 @@ describe("what is listened on", () => {
     });
     const { session: other } = await served({ allowListen: [`127.0.0.2:${port}`] });
     expect(await listened(other, `tcp://localhost:${port}`)).toMatchObject({ closed: "forbidden" });
+  });
+
+  test("a Unix socket is bound by its own rule only", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "culvert-listen-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const { session } = await served({ allowListen: ["*:*", `unix:${folder}/a.sock`] });
+    expect(await listened(session, `unix://${folder}/a.sock`)).toMatchObject({
+      ready: `unix://${folder}/a.sock`,
+    });
+    expect(await listened(session, `unix://${folder}/b.sock`)).toMatchObject({ closed: "forbidden" });
   });
 
   test("B38: nobody closes somebody else's listener", async () => {

@@ -299,6 +299,7 @@ describe("while the authenticate option thinks", () => {
     await aborted;
     asked[0]?.answer({ name: "late" });
     await expect.poll(() => server.stats()).toMatchObject({ handshaking: 0, sessions: 0, transports: 0 });
+    expect(server.stats().refused).toBe(0);
     await server.close();
     expect(server.sessions()).toEqual([]);
   });
