@@ -1,13 +1,16 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
+import { createServer as createHttpsServer } from "node:https";
 import { type AddressInfo, connect } from "node:net";
 import { newLoginKey, readLoginKey } from "@culvert/peer";
 import { encodeHello, keyChallengeIn, keyLoginHeader, keyLoginInput } from "@culvert/protocol";
 import { describe, expect, test } from "vitest";
+import { Authority } from "../../../test/support/authority.ts";
 import { type AuthenticatedAs, newToken, Server, type ServerOptions } from "../src/index.ts";
 import { nextEvent, sessionBecomes } from "./support/events.ts";
 import { helloOf, openSession, RawClient, resumeOf } from "./support/raw-client.ts";
 import { rawRequest, request, upgradeHeaders } from "./support/raw-http.ts";
+import { tlsClient } from "./support/tls-client.ts";
 import { usersOf } from "./support/users.ts";
 
 const TOKEN = "a-token-of-enough-length";
@@ -223,6 +226,36 @@ describe("a login by key", () => {
     expect((await rawRequest(port, relayed)).status).toBe(401);
     await server.close();
   });
+
+  test("T4: over TLS: by the names of the server's certificate, and by no other", async () => {
+    const issued = await (await Authority.create()).issue({ names: [["dns", "tunnel.example"]] });
+    const app = createHttpsServer(issued, (_request, response) => response.end());
+    app.listen(0, "127.0.0.1");
+    await once(app, "listening");
+    const { port } = app.address() as AddressInfo;
+    const server = new Server({ users, drainMs: 0 });
+    server.mount(app);
+    const heads: string[] = [];
+    for (const host of ["tunnel.example:8443", "evil.example"]) {
+      const first = await answered(port, upgrade());
+      const challenge = keyChallengeIn(/^WWW-Authenticate: (.*)\r$/m.exec(first)?.[1]) ?? "";
+      const signature = key.sign(keyLoginInput({ challenge, host, path: "/" })).toString("base64");
+      const login = keyLoginHeader({ key: publicText.slice(8), challenge, host, signature });
+      heads.push((await answered(port, upgrade(login))).slice(0, 12));
+    }
+    expect(heads).toEqual(["HTTP/1.1 101", "HTTP/1.1 401"]);
+    await server.close();
+    app.close();
+  });
+
+  /** The first that a server says over TLS. */
+  async function answered(port: number, text: string): Promise<string> {
+    const socket = await tlsClient(port);
+    socket.write(text);
+    const [head] = (await once(socket, "data")) as [Buffer];
+    socket.destroy();
+    return head.toString("latin1");
+  }
 
   test("behind a proxy that rewrites Host and path: by its public name", async () => {
     const { server, port, url } = await started({ users, publicNames: ["tunnel.example.org/tunnel"] });

@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { describe, expect, test } from "vitest";
+import { Authority, parsed } from "../../../test/support/authority.ts";
 import { ServerNames } from "../src/server-names.ts";
 
 const REQUEST = { url: "/t?q=1", headers: { host: "evil.example" } } as IncomingMessage;
@@ -49,6 +50,24 @@ describe("a name of this server", () => {
     const socket = { localAddress: "127.0.0.1", localPort: 9000 };
     expect(pathsOf("localhost:9000", { socket })).toEqual(["/t"]);
     expect(pathsOf("localhost:9000", { socket: { ...socket, localAddress: "192.0.2.1" } })).toEqual([]);
+  });
+
+  test("is one that the certificate of the connection is for, whatever its port and through whatever proxy", async () => {
+    const names = [
+      ["dns", "tunnel.example"],
+      ["dns", "*.wild.example"],
+      ["ip", "192.0.2.7"],
+    ] as const;
+    const certificate = parsed(
+      await (await Authority.create()).issue({ commonName: "common.example", names }),
+    );
+    const socket = { encrypted: true, getX509Certificate: () => certificate };
+    for (const host of ["tunnel.example", "tunnel.example:8443", "a.wild.example", "192.0.2.7:9000"]) {
+      expect(pathsOf(host, { socket })).toEqual(["/t"]);
+    }
+    const others = ["evil.example", "x.tunnel.example", "a.b.wild.example", "wild.example", "192.0.2.8"];
+    for (const host of [...others, "common.example"]) expect(pathsOf(host, { socket })).toEqual([]);
+    expect(pathsOf("tunnel.example", { socket: { getX509Certificate: () => undefined } })).toEqual([]);
   });
 
   test("T4: is not the address behind a proxy, nor what the request's Host says", () => {
