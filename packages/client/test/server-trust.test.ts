@@ -62,7 +62,7 @@ async function refusal(
     server,
     token: TOKEN,
     tls,
-    retry: { maxAttempts: 1, ...more.retry },
+    retry: { maxAttempts: 1 },
     ...more,
   });
   onTestFinished(() => client.close());
@@ -322,6 +322,21 @@ describe("TLS that fails says why", () => {
     expect(error.code).toBe("not_culvert");
     expect(error.message).toContain("neither TLS 1.2 nor 1.3");
     expect(recorder.decrypted).toBe("");
+  });
+
+  test("a server that takes the connection and says nothing is given up, and the connection closed", async () => {
+    const closed: Promise<unknown>[] = [];
+    const server = createTcpServer((socket) => {
+      closed.push(once(socket.resume(), "close"));
+    });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    onTestFinished(() => void server.close());
+    const url = `wss://127.0.0.1:${(server.address() as AddressInfo).port}/`;
+    const error = await refusal(url, trustCa(), { retry: { maxAttempts: 1, connectTimeoutMs: 200 } });
+    expect(String((error.cause as Error).message)).toContain("no answer in 200 ms");
+    expect(closed).toHaveLength(1);
+    await Promise.all(closed);
   });
 
   test("a connection that is closed in the handshake is one to try again", async () => {

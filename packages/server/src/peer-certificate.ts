@@ -7,7 +7,7 @@ import { dateFault, spkiSha256 } from "@culvert/peer";
 export interface PeerCertificate {
   /** SHA-256 over its SubjectPublicKeyInfo, base64. */
   readonly spkiSha256: string;
-  /** Names of its subjectAltName by kind, exactly as they stand there; DNS names in lower case. */
+  /** Names of its subjectAltName by kind, exactly as they stand there; host names, those of addresses too, in lower case. */
   readonly dns: readonly string[];
   readonly email: readonly string[];
   readonly uri: readonly string[];
@@ -41,7 +41,8 @@ export function readPeerCertificate(certificate: X509Certificate, now: number): 
   return {
     spkiSha256: spkiSha256(certificate),
     dns: of("DNS").map((name) => name.toLowerCase()),
-    email: of("email"),
+    // RFC 5280 section 7.5: what is before the @ is compared as it is, what is behind it as a host name.
+    email: of("email").map((address) => address.replace(/@[^@]*$/, (host) => host.toLowerCase())),
     uri: of("URI"),
     validFrom: certificate.validFromDate,
     validTo: certificate.validToDate,

@@ -29,7 +29,7 @@ beforeAll(async () => {
 
 const ALICE: readonly AltName[] = [
   ["dns", "Laptop.Example"],
-  ["email", "alice@example.org"],
+  ["email", "Alice@Example.Org"],
   ["url", "spiffe://example.org/alice"],
 ];
 
@@ -67,7 +67,7 @@ describe("T12: of a client's certificate", () => {
     expect(await seen(alice)).toEqual({
       spkiSha256: (await pinOf(alice)).slice("sha256/".length),
       dns: ["laptop.example"],
-      email: ["alice@example.org"],
+      email: ["Alice@example.org"],
       uri: ["spiffe://example.org/alice"],
       validFrom: expect.any(Date),
       validTo: expect.any(Date),
