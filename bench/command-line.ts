@@ -26,7 +26,7 @@ Options:
   --delays <list>     one-way delays of the distance measure, ms (default: 50; with --full: 25,50)
   --rate <n>          rate of that link, Mbit/s (default: 1000)
   --loss <percent>    packets that its second half loses; 0 leaves that out (default: 0.1)
-  --streams <list>    idle streams of the memory measure (default: 1000; with --full: 1000,10000)
+  --streams <list>    idle streams of the measures memory and growth (default: 1000; with --full: 1000,10000)
   --clients <n>       idle clients of the memory measure; 0 leaves them out (default: 50; with --full: 1000)
   --full              all figures, and not the short set; takes two hours and more
   --out <folder>      where report.md, report.json and the pictures go (default: bench/results)

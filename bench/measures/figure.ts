@@ -8,6 +8,7 @@ export const MEASURE_NAMES = [
   "distance",
   "survival",
   "memory",
+  "growth",
 ] as const;
 
 export type MeasureName = (typeof MEASURE_NAMES)[number];

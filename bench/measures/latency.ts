@@ -1,6 +1,8 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { bulk } from "../iperf.ts";
 import type { Settings } from "../settings.ts";
 import { quantile } from "../statistics.ts";
+import type { TargetPorts } from "../targets.ts";
 import { connected, oneByte } from "../visitor.ts";
 import type { Figure } from "./figure.ts";
 import type { Step } from "./step.ts";
@@ -23,7 +25,8 @@ function figures(id: string, title: string): Figure[] {
   }));
 }
 
-async function percentiles(port: number, seconds: number, signal: AbortSignal): Promise<number[]> {
+/** p50 and p99 of round trips on one connection, µs. */
+export async function percentiles(port: number, seconds: number, signal: AbortSignal): Promise<number[]> {
   const socket = await connected(port, signal);
   try {
     const times: number[] = [];
@@ -34,6 +37,24 @@ async function percentiles(port: number, seconds: number, signal: AbortSignal): 
   } finally {
     socket.destroy();
   }
+}
+
+/** The same while one bulk stream comes down. @throws Error when that fails: a load that failed was none. */
+export async function besideBulk(
+  { iperf, echo }: TargetPorts,
+  seconds: number,
+  signal: AbortSignal,
+): Promise<number[]> {
+  const load = bulk(
+    iperf,
+    { direction: "down", streams: 1, seconds: Math.ceil(seconds + RAMP_SECONDS * 2) },
+    signal,
+  );
+  load.catch(() => undefined);
+  await sleep(RAMP_SECONDS * 1000, undefined, { signal });
+  const result = await percentiles(echo, seconds, signal);
+  await load;
+  return result;
 }
 
 /** Round trip of one byte, alone and beside one bulk stream in the same tunnel. */
@@ -49,19 +70,7 @@ export function latencySteps({ seconds }: Settings): Step[] {
       figures: figures("loaded", "beside one bulk stream"),
       seconds: seconds + RAMP_SECONDS + IPERF_SECONDS,
       maxSeconds: seconds + 30,
-      run: async (context) => {
-        const { ports } = await context.tunnel();
-        const load = bulk(
-          ports.iperf,
-          { direction: "down", streams: 1, seconds: Math.ceil(seconds + RAMP_SECONDS * 2) },
-          context.signal,
-        );
-        load.catch(() => undefined);
-        await new Promise((resolve) => setTimeout(resolve, RAMP_SECONDS * 1000));
-        const result = await percentiles(ports.echo, seconds, context.signal);
-        await load; // a load that failed was none
-        return result;
-      },
+      run: async (context) => besideBulk((await context.tunnel()).ports, seconds, context.signal),
     },
   ];
 }

@@ -1,18 +1,16 @@
 import { once } from "node:events";
-import type { Socket } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { open, withSockets } from "../held-connections.ts";
 import { availableBytes, memoryBytesOf } from "../process-figures.ts";
 import { Program } from "../program.ts";
 import type { Settings } from "../settings.ts";
 import type { Tunnel } from "../tunnel.ts";
-import { connected, oneByte } from "../visitor.ts";
 import type { Figure } from "./figure.ts";
 import type { Step, StepContext } from "./step.ts";
 
 /** Used before memory is read for the first time: code that is compiled then is no cost of a stream. */
 const WARM_CONNECTIONS = 64;
-const OPENED_AT_ONCE = 32;
 const SETTLE_MS = 1_500;
 const MIB = 2 ** 20;
 const KIB = 2 ** 10;
@@ -38,31 +36,6 @@ function figures(section: string, texts: readonly FigureText[]): Figure[] {
     digits: unit === "KiB" ? 1 : 0,
     noRatio: id.endsWith("-heap"), // of no peer it is known
   }));
-}
-
-/** Opens so many connections to an echo, each used once, and adds them to `sockets`. */
-async function open(port: number, count: number, sockets: Socket[], signal: AbortSignal): Promise<void> {
-  const last = sockets.length + count;
-  const openSome = async (): Promise<void> => {
-    while (sockets.length < last) {
-      const at = sockets.length;
-      sockets.length = at + 1; // taken, before anybody else counts
-      const socket = await connected(port, signal);
-      sockets[at] = socket;
-      await oneByte(socket);
-    }
-  };
-  await Promise.all(Array.from({ length: OPENED_AT_ONCE }, openSome));
-}
-
-/** Runs with connections that are closed afterwards, whatever happens. */
-async function withSockets<T>(use: (sockets: Socket[]) => Promise<T>): Promise<T> {
-  const sockets: Socket[] = [];
-  try {
-    return await use(sockets);
-  } finally {
-    for (const socket of sockets) socket?.destroy();
-  }
 }
 
 /** After a full collection; undefined of a server that has no probe. */
@@ -191,7 +164,8 @@ function watchMemory(abort: AbortController): NodeJS.Timeout {
   }, 500);
 }
 
-function refuseThousands({ contender: { peer } }: StepContext): void {
+/** @throws Error with the reason, for a peer that would take a machine down. */
+export function refuseThousands({ contender: { peer } }: StepContext): void {
   if (peer.notForThousands !== undefined) throw new Error(`not measured: ${peer.notForThousands}`);
 }
 

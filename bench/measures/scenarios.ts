@@ -2,6 +2,7 @@ import type { Settings } from "../settings.ts";
 import { bulkSteps } from "./bulk.ts";
 import { connectionSteps } from "./connections.ts";
 import { distanceScenarios } from "./distance.ts";
+import { growthStep } from "./growth.ts";
 import { HALF_CLOSE_STEP } from "./half-close.ts";
 import { latencySteps } from "./latency.ts";
 import { memorySteps } from "./memory.ts";
@@ -29,6 +30,7 @@ export function scenariosOf(settings: Settings): Scenario[] {
       isOnce: true,
       hasOwnTunnels: true,
     },
+    { name: "growth", steps: wanted.has("growth") ? [growthStep(settings)] : [], hasOwnTunnels: true },
   ];
   return scenarios.filter(({ steps }) => steps.length > 0);
 }
