@@ -51,7 +51,8 @@ export class Audit {
   /** Records what an event says. */
   hear(event: ServerEvent): void {
     if (event.type === "refused") {
-      const { type: _, ...refused } = event;
+      const { type: _, isUsual, ...refused } = event;
+      if (isUsual === true) return; // the first half of a login, or a stranger who tried nothing
       this.tellRefusal({ type: "login_refused", ...refused });
     } else if (event.type === "session" && event.current !== "new") {
       const { id, owner, name, credential } = event.session;

@@ -108,8 +108,7 @@ export class Door implements Mount {
   #answerUpgrade(verdict: GateVerdict, request: IncomingMessage, socket: Duplex, head: Buffer): void {
     const connection = this.#under(socket);
     if (verdict.kind === "refuse") {
-      const level = verdict.isUsual === true ? "debug" : "info";
-      this.#refuse(socket, verdict.answer, { why: verdict.why, level });
+      this.#refuse(socket, verdict.answer, { why: verdict.why, isUsual: verdict.isUsual });
       return;
     }
     this.#strangers.leave(connection);
@@ -155,13 +154,20 @@ export class Door implements Mount {
   #refuse(
     socket: Duplex,
     answer: HttpAnswer,
-    { why, level = "info" }: { why?: string | undefined; level?: "info" | "debug" } = {},
+    about: { why?: string | undefined; isUsual?: boolean | undefined; level?: "debug" } = {},
   ): void {
     const remoteAddress = remoteOf(socket);
     this.#refused += 1;
-    this.#options.logger[level]({ remoteAddress, status: answer.status, why }, "upgrade refused");
+    this.#options.logger[isUsual ? "debug" : "info"](
+      { remoteAddress, status: answer.status, why },
+      "upgrade refused",
+    );
     const refused = { type: "refused", remoteAddress, reason: answer.status } as const;
-    this.#options.emit(why === undefined ? refused : { ...refused, why });
+    this.#options.emit({
+      ...refused,
+      ...(why === undefined ? {} : { why }),
+      ...(isUsual ? { isUsual } : {}),
+    });
     socket.on("error", ignore);
     writeAnswer(socket, answer);
   }

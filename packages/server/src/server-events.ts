@@ -45,6 +45,8 @@ export type ServerEvent =
       readonly reason: ErrorCode | number;
       /** What was wrong, for the operator; the client is not told. */
       readonly why?: string;
+      /** No credentials were shown where users log in: each login by key begins so, to get its challenge. */
+      readonly isUsual?: boolean;
     };
 
 export type ServerEventType = ServerEvent["type"];

@@ -1,5 +1,6 @@
 import { connect } from "node:net";
 import { silentLogger } from "@culvert/peer";
+import { parseUsers } from "@culvert/policy";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { Audit } from "../src/audit.ts";
 import { type AuditRecord, Server } from "../src/index.ts";
@@ -92,6 +93,15 @@ describe("the audit of a server", () => {
     expect(await recorded("listen_refused")).toMatchObject({ listen: "tcp://0.0.0.0:0", code: "forbidden" });
     expect(JSON.stringify(records)).not.toContain("canary");
     session.link.close();
+  });
+
+  test("says nothing of a request without credentials where users log in: each login by key begins so", async () => {
+    const users = parseUsers("version: 1\nusers: { nobody: {} }", "users.yaml");
+    const { url, recorded, records } = await audited({ users });
+    await expect(RawClient.connect(url)).rejects.toThrow("401");
+    await expect(RawClient.connect(url, { token: "canary-of-a-stranger" })).rejects.toThrow("401");
+    await recorded("login_refused");
+    expect(records).toHaveLength(1);
   });
 
   test("says who listens where, and who came to visit", async () => {
