@@ -156,12 +156,10 @@ export class Door implements Mount {
     answer: HttpAnswer,
     about: { why?: string | undefined; isUsual?: boolean | undefined; level?: "debug" } = {},
   ): void {
+    const { why, isUsual = false, level = isUsual ? "debug" : "info" } = about;
     const remoteAddress = remoteOf(socket);
     this.#refused += 1;
-    this.#options.logger[isUsual ? "debug" : "info"](
-      { remoteAddress, status: answer.status, why },
-      "upgrade refused",
-    );
+    this.#options.logger[level]({ remoteAddress, status: answer.status, why }, "upgrade refused");
     const refused = { type: "refused", remoteAddress, reason: answer.status } as const;
     this.#options.emit({
       ...refused,

@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import { silentLogger } from "@culvert/peer";
-import { parseUsers } from "@culvert/policy";
+import { parseUsers, type Users } from "@culvert/policy";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { Audit } from "../src/audit.ts";
 import { type AuditRecord, Server } from "../src/index.ts";
@@ -11,7 +11,7 @@ import { helloOf, openSession, RawClient } from "./support/raw-client.ts";
 const TOKEN = "canary-0123456789abcdef";
 
 /** A server that writes down what it does; its records are of these types, as they come. */
-async function audited(rules: { allowConnect?: string[]; allowListen?: string[] } = {}) {
+async function audited(rules: { allowConnect?: string[]; allowListen?: string[]; users?: Users } = {}) {
   const records: AuditRecord[] = [];
   const server = new Server({
     port: 0,
