@@ -1,6 +1,4 @@
-import type { Server as HttpServer } from "node:http";
-import type { Server as HttpsServer } from "node:https";
-import { dateFault, Listeners, type Logger } from "@culvert/peer";
+import { Listeners, type Logger } from "@culvert/peer";
 import type { Users } from "@culvert/policy";
 import { CulvertError, type MemoryLevel } from "@culvert/protocol";
 import { Admission, type Arrival, retryAfterMs } from "./admission.ts";
@@ -12,7 +10,7 @@ import { commonGrants } from "./common-grants.ts";
 import { Door } from "./door.ts";
 import { Gate } from "./gate.ts";
 import { type MountableServer, MountTable } from "./mount-table.ts";
-import { createOwnHttpServer, createOwnHttpsServer, listenOn } from "./own-http-server.ts";
+import { OwnEndpoint, type ServerAddress } from "./own-endpoint.ts";
 import { OwnPorts } from "./own-ports.ts";
 import { peerCertificateOf } from "./peer-certificate.ts";
 import type { ServerEvent, ServerEventOf, ServerEventType, ServerState } from "./server-events.ts";
@@ -23,18 +21,8 @@ import {
   type ServerOptions,
 } from "./server-options.ts";
 import type { SessionInfo } from "./server-session.ts";
-import { resolveServerTls, type ServerTls, type ServerTlsOptions } from "./server-tls.ts";
-import { TlsHandshakes } from "./tls-handshakes.ts";
+import type { ServerTlsOptions } from "./server-tls.ts";
 import { UpgradeRate } from "./upgrade-rate.ts";
-import { within } from "./within.ts";
-
-/** Where a server that was started listens. */
-export interface ServerAddress {
-  readonly host: string;
-  readonly port: number;
-  /** What a client on this machine is given. */
-  readonly url: string;
-}
 
 /** Counts of a server; those of sessions are of the sessions that there are now. */
 export interface ServerStats {
@@ -62,9 +50,6 @@ export interface ServerStats {
 
 /** The closing handshakes of all WebSockets together may take this long; each is cut off after 5 s anyway. */
 const CLOSE_MS = 6000;
-/** How long `close` waits for a `start` that has not finished. */
-const START_MS = 2000;
-
 /**
  * The end that accepts: keeps sessions, listens and dials for clients. It serves an HTTP server of its own (`start`),
  * or those of others (`mount`), or both. Used once: after `close` make a new one.
@@ -78,11 +63,9 @@ export class Server {
   readonly #authority: Authority;
   readonly #ownPorts = new OwnPorts();
   readonly #door: Door;
+  readonly #own: OwnEndpoint;
   readonly #unmounts: (() => void)[] = [];
   #state: ServerState = "idle";
-  #tls: ServerTls | undefined;
-  #own: HttpServer | HttpsServer | undefined;
-  #starting: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
 
   /** @throws CulvertError `invalid_option`. */
@@ -98,13 +81,12 @@ export class Server {
     this.#authority = new Authority({
       users,
       common: commonGrants(this.#options),
-      isLocalServer: () => this.#own === undefined || isLoopbackHost(host),
+      isLocalServer: () => !this.#own.isOpen || isLoopbackHost(host),
       context: { isOwn: (address, port) => this.#ownPorts.has(address, port) },
     });
     this.#admission = new Admission({ options: this.#options, authority: this.#authority, audit, emit });
     this.#authenticators = new Authenticators({ ...this.#options, certificateOf: peerCertificateOf });
     const { origins, maxUnauthenticated, maxUnauthenticatedPerAddress } = this.#options;
-    this.#useTls(this.#options.tls);
     const rate = new UpgradeRate(this.#options.maxUpgradesPerSecond, performance.now());
     const gate = new Gate({
       authenticators: this.#authenticators,
@@ -120,6 +102,7 @@ export class Server {
     };
     const strangers = { most: maxUnauthenticated, mostPerAddress: maxUnauthenticatedPerAddress };
     this.#door = new Door({ gate, strangers, logger: this.#log, emit, admit });
+    this.#own = new OwnEndpoint(this.#options, this.#door, this.#ownPorts);
   }
 
   // -- life
@@ -131,39 +114,13 @@ export class Server {
    */
   start(): Promise<void> {
     if (this.#isClosing) return Promise.reject(new CulvertError("not_running", "this server was closed"));
-    if (this.#own !== undefined) return Promise.reject(new CulvertError("already_started"));
-    const own = this.#makeOwn();
-    this.#ownPorts.add(own);
-    this.#own = own;
-    this.#starting = this.#listen(own);
-    return this.#starting;
+    return this.#start();
   }
 
-  #makeOwn(): HttpServer | HttpsServer {
-    const { headTimeoutMs, tlsHandshakeTimeoutMs, path } = this.#options;
-    const tls = this.#tls;
-    if (tls === undefined) {
-      const http = createOwnHttpServer(headTimeoutMs);
-      this.#door.serve(http, path);
-      return http;
-    }
-    const https = createOwnHttpsServer(headTimeoutMs, () => this.#tls ?? tls, tlsHandshakeTimeoutMs);
-    const handshakes = new TlsHandshakes(https, this.#log);
-    this.#door.serve(https, path, (socket) => handshakes.under(socket));
-    return https;
-  }
-
-  async #listen(own: HttpServer | HttpsServer): Promise<void> {
-    try {
-      await listenOn(own, this.#options.host, this.#options.port);
-    } catch (error) {
-      this.#own = undefined;
-      throw error;
-    }
-    // Out of descriptors, for one: what is open goes on, and the next connection may be accepted again.
-    own.on("error", (error) => this.#log.warn({ cause: error.message }, "accepting a connection failed"));
+  async #start(): Promise<void> {
+    await this.#own.open();
     if (this.#isClosing) {
-      own.close();
+      void this.#own.close();
       throw new CulvertError("aborted", "closed before it listened");
     }
     this.#become("running");
@@ -186,26 +143,7 @@ export class Server {
    * @throws CulvertError `invalid_option`, and everything is as it was; also for a server that was made without `tls`.
    */
   setTls(options: ServerTlsOptions): void {
-    if (this.#tls === undefined) throw new CulvertError("invalid_option", "this server was made without tls");
-    const tls = resolveServerTls(options);
-    if (tls.demandsClientCertificate !== this.#tls.demandsClientCertificate) {
-      throw new CulvertError(
-        "invalid_option",
-        "tls.clientCa can be replaced, but not added or taken away while the server runs: start it anew",
-      );
-    }
-    if (this.#own !== undefined && "setSecureContext" in this.#own) this.#own.setSecureContext(tls.context);
-    this.#useTls(tls);
-    this.#log.info({}, "TLS certificate replaced");
-  }
-
-  #useTls(tls: ServerTls | undefined): void {
-    this.#tls = tls;
-    if (tls === undefined) return;
-    const { validFrom, validTo } = tls.certificate;
-    const fault = dateFault(tls.certificate, Date.now());
-    if (fault !== undefined)
-      this.#log.warn({ fault, validFrom, validTo }, "clients will refuse this certificate");
+    this.#own.setTls(options);
   }
 
   /**
@@ -260,15 +198,7 @@ export class Server {
 
   /** Where it listens since `start`; undefined before and after, and when it is only mounted. */
   get address(): ServerAddress | undefined {
-    const bound = this.#own?.address();
-    if (bound === undefined || bound === null || typeof bound === "string") return undefined;
-    const host = bound.family === "IPv6" ? `[${bound.address}]` : bound.address;
-    const scheme = this.#tls === undefined ? "ws" : "wss";
-    return {
-      host: bound.address,
-      port: bound.port,
-      url: `${scheme}://${host}:${bound.port}${this.#options.path}`,
-    };
+    return this.#own.address;
   }
 
   get state(): ServerState {
@@ -292,7 +222,7 @@ export class Server {
   async #close(drainMs: number): Promise<void> {
     this.#become("draining");
     this.#admission.drain();
-    await this.#started();
+    await this.#own.started();
     const sessions = this.#admission.sessions();
     for (const session of sessions) session.closeListeners("shutting_down");
     // A client that is away is waited for only if it has connections to lose.
@@ -300,29 +230,13 @@ export class Server {
     await Promise.all(busy.map(({ link }) => link.drain(drainMs)));
     for (const { link } of this.#admission.sessions()) link.close("shutting_down");
     this.#door.dropWaiting();
-    const closed = this.#stopListening();
+    const closed = this.#own.close();
     await this.#door.empty(CLOSE_MS);
     for (const unmount of this.#unmounts.splice(0)) unmount();
     await Promise.all([closed, ...sessions.map((session) => session.listenersClosed())]);
     this.#admission.close();
     this.#become("closed");
     this.#log.info({}, "server closed");
-  }
-
-  /** The start is over, well or not: who started it hears of that. Only the lookup of a host's name can take long. */
-  async #started(): Promise<void> {
-    if (this.#starting === undefined) return;
-    await within(
-      START_MS,
-      this.#starting.catch(() => undefined),
-    );
-  }
-
-  #stopListening(): Promise<void> {
-    const own = this.#own;
-    if (own === undefined) return Promise.resolve();
-    // The error says that it never listened, which is as good.
-    return new Promise((resolve) => own.close(() => resolve()));
   }
 
   get #isClosing(): boolean {
