@@ -94,13 +94,14 @@ export class Authenticators {
     // A certificate has been proven already, and nobody guesses one.
     const source = authorization.kind === "nothing" ? undefined : loginSourceOf(request, socket);
     const waitMs = source === undefined ? 0 : this.#penalties.waitMs(source, performance.now());
-    if (waitMs > 0) return penalised(waitMs);
+    const byHeader = this.#byAuthorization(authorization, request, socket);
+    if (waitMs > 0 && !isBeyondGuessing(byHeader)) return penalised(waitMs);
 
     const certificate = this.#options.certificateOf(socket);
     const shown: Shown = {
       ...{ request, socket, authorization, certificate },
       isLocal: isLocalRequest(request, socket),
-      byHeader: this.#byAuthorization(authorization, request, socket),
+      byHeader,
       byCertificate: certificate === undefined ? [] : this.#users.byCertificate(certificate),
     };
     const { authenticate: hook } = this.#options;
@@ -178,6 +179,14 @@ export class Authenticators {
 function mayAskHook({ authorization, byHeader, byCertificate }: Shown): boolean {
   if (authorization.kind === "several" || "claim" in byHeader) return false;
   return authorization.kind !== "nothing" || byCertificate.length === 0;
+}
+
+/**
+ * A token or a key of a user: 256 random bits. A penalty would stop no guesses there; it would let any stranger keep out all who come
+ * from the same address as he, as behind a NAT or a proxy in TCP mode.
+ */
+function isBeyondGuessing(found: Found): boolean {
+  return "claim" in found && found.claim.user !== undefined;
 }
 
 function identified(identity: Identity): Authentication {

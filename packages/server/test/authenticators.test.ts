@@ -1,8 +1,9 @@
 import { EventEmitter } from "node:events";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { silentLogger } from "@culvert/peer";
-import { describe, expect, test } from "vitest";
+import { newLoginKey, readLoginKey, silentLogger } from "@culvert/peer";
+import { keyChallengeIn, keyLoginHeader, keyLoginInput } from "@culvert/protocol";
+import { describe, expect, test, vi } from "vitest";
 import type { AuthenticateHook } from "../src/authenticate-hook.ts";
 import { type Authentication, Authenticators, type AuthenticatorsOptions } from "../src/authenticators.ts";
 import { type AuthenticationRequest, newToken } from "../src/index.ts";
@@ -252,20 +253,46 @@ describe("one refusal for everything", () => {
     expect(answer).toMatchObject({ answer: { headers: { "WWW-Authenticate": 'Bearer realm="culvert"' } } });
   });
 
-  test("T2: after three failures nothing is looked at from there, right or wrong; elsewhere it is", async () => {
-    const server = authenticators({ users: USERS });
+  test("T2: after three failures nothing counts from there that could be guessed, right or wrong; elsewhere it does", async () => {
+    const hook = vi.fn();
+    const server = authenticators({ users: USERS, token: TOKEN });
+    const asking = authenticators({ users: USERS, authenticate: hook });
     for (let i = 0; i < 3; i += 1) expect(nameOf(await ask(server, bearer("x")))).toMatch(/^refused 401/);
     await ask(server, bearer("x")); // on a machine that took a second for three
-    for (const token of ["x", ALICES.text]) {
+    for (let i = 0; i < 4; i += 1) await ask(asking, bearer("x"));
+    const asked = hook.mock.calls.length;
+    expect(nameOf(await ask(asking, bearer("y")))).toMatch(/^refused 429/);
+    expect(hook).toHaveBeenCalledTimes(asked);
+    for (const token of ["x", TOKEN, newToken().text, CAROLS.text]) {
       const answer = await ask(server, bearer(token));
       expect(answer).toMatchObject({
         answer: { status: 429, headers: { "Retry-After": expect.stringMatching(/^(?:1[0-9]|20)$/) } },
       });
     }
     expect(nameOf(await ask(server))).toBe("refused 401: no credentials");
-    expect(nameOf(await ask(server, { ...bearer(ALICES.text), remoteAddress: "192.0.2.2" }))).toBe(
-      "user:alice",
-    );
+    expect(nameOf(await ask(server, { ...bearer(TOKEN), remoteAddress: "192.0.2.2" }))).toBe("token");
+  });
+
+  test("T2: nobody can keep a user out who comes from the same address, or through the same proxy", async () => {
+    const { pem, publicText } = newLoginKey();
+    const server = authenticators({
+      users: usersOf({ alice: { tokens: [ALICES.digest], keys: [publicText] } }),
+      publicNames: ["tunnel.example"],
+    });
+    for (const headers of [{}, { "X-Forwarded-For": "192.0.2.3" }]) {
+      const failing = { headers: { ...headers, Authorization: "Bearer x" } };
+      for (let i = 0; i < 200; i += 1) await ask(server, failing);
+      const last = await ask(server, failing);
+      expect(nameOf(last)).toMatch(/^refused 429/);
+      const first = await ask(server, { headers });
+      const header = first.kind === "refused" ? first.answer.headers?.["WWW-Authenticate"] : undefined;
+      const claim = { challenge: keyChallengeIn(header) ?? "", host: "tunnel.example", path: "/t" };
+      const signature = readLoginKey(pem).sign(keyLoginInput(claim)).toString("base64");
+      const login = keyLoginHeader({ key: publicText.slice(8), ...claim, signature });
+      for (const Authorization of [`Bearer ${ALICES.text}`, login]) {
+        expect(nameOf(await ask(server, { headers: { ...headers, Authorization } }))).toBe("user:alice");
+      }
+    }
   });
 
   test("T2: no credentials are no failure, however often", async () => {
