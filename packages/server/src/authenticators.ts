@@ -95,7 +95,7 @@ export class Authenticators {
     const source = authorization.kind === "nothing" ? undefined : loginSourceOf(request, socket);
     const waitMs = source === undefined ? 0 : this.#penalties.waitMs(source, performance.now());
     const byHeader = this.#byAuthorization(authorization, request, socket);
-    if (waitMs > 0 && !isBeyondGuessing(byHeader)) return penalised(waitMs);
+    if (waitMs > 0 && !this.#isBeyondGuessing(byHeader)) return penalised(waitMs);
 
     const certificate = this.#options.certificateOf(socket);
     const shown: Shown = {
@@ -132,6 +132,16 @@ export class Authenticators {
       return { claim: { name: "token", user: undefined, credential: "shared-token" } };
     }
     return shown.kind === "bearer" ? byUser : { why: WHY[shown.kind] };
+  }
+
+  /**
+   * Right, and nothing that could have been found by trying: a token or a key of a user, which are 256 random bits, or a long
+   * shared token. A penalty would stop no guesses there; it would let any stranger keep out all who come from the same
+   * address as he, as behind a NAT or a proxy in TCP mode.
+   */
+  #isBeyondGuessing(found: Found): boolean {
+    if (!("claim" in found)) return false;
+    return found.claim.user !== undefined || (this.#options.token?.length ?? 0) >= LONG_TOKEN;
   }
 
   async #byHook(
@@ -181,14 +191,6 @@ function mayAskHook({ authorization, byHeader, byCertificate }: Shown): boolean 
   return authorization.kind !== "nothing" || byCertificate.length === 0;
 }
 
-/**
- * A token or a key of a user: 256 random bits. A penalty would stop no guesses there; it would let any stranger keep out all who come
- * from the same address as he, as behind a NAT or a proxy in TCP mode.
- */
-function isBeyondGuessing(found: Found): boolean {
-  return "claim" in found && found.claim.user !== undefined;
-}
-
 function identified(identity: Identity): Authentication {
   return { kind: "identity", identity };
 }
@@ -199,6 +201,8 @@ function penalised(waitMs: number): Authentication {
   return { kind: "refused", why: "penalised", answer: { status: 429, text, headers } };
 }
 
+/** Characters of a shared token that nobody guesses through a network: 128 bits, if they are hexadecimal digits. */
+const LONG_TOKEN = 32;
 const TWO_IDENTITIES = "credentials of different identities";
 const WHY: Readonly<Record<"nothing" | "other" | "several", string>> = {
   nothing: "no credentials",

@@ -275,7 +275,9 @@ describe("one refusal for everything", () => {
 
   test("T2: nobody can keep a user out who comes from the same address, or through the same proxy", async () => {
     const { pem, publicText } = newLoginKey();
+    const long = TOKEN.repeat(2);
     const server = authenticators({
+      token: long,
       users: usersOf({ alice: { tokens: [ALICES.digest], keys: [publicText] } }),
       publicNames: ["tunnel.example"],
     });
@@ -289,9 +291,11 @@ describe("one refusal for everything", () => {
       const claim = { challenge: keyChallengeIn(header) ?? "", host: "tunnel.example", path: "/t" };
       const signature = readLoginKey(pem).sign(keyLoginInput(claim)).toString("base64");
       const login = keyLoginHeader({ key: publicText.slice(8), ...claim, signature });
-      for (const Authorization of [`Bearer ${ALICES.text}`, login]) {
-        expect(nameOf(await ask(server, { headers: { ...headers, Authorization } }))).toBe("user:alice");
+      const names: string[] = [];
+      for (const Authorization of [`Bearer ${ALICES.text}`, login, `Bearer ${long}`]) {
+        names.push(nameOf(await ask(server, { headers: { ...headers, Authorization } })));
       }
+      expect(names).toEqual(["user:alice", "user:alice", "token"]);
     }
   });
 
