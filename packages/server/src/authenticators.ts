@@ -24,6 +24,8 @@ export type Authentication =
       readonly isUsual?: boolean;
     };
 
+type Refused = Extract<Authentication, { kind: "refused" }>;
+
 export interface AuthenticatorsOptions {
   readonly token: string | undefined;
   readonly users: Users | undefined;
@@ -113,7 +115,9 @@ export class Authenticators {
   // -- who is it?
 
   #decide({ authorization, byHeader, byCertificate, isLocal }: Shown, source?: LoginSource): Authentication {
-    if (authorization.kind !== "nothing" && "why" in byHeader) return this.#refused(byHeader.why, source);
+    if (authorization.kind !== "nothing" && "why" in byHeader) {
+      return byHeader.isStale === true ? this.#stale(byHeader.why) : this.#refused(byHeader.why, source);
+    }
     const claims = "claim" in byHeader ? [byHeader.claim, ...byCertificate] : byCertificate;
     const [first] = claims;
     if (first === undefined) return { ...this.#refused("no credentials"), isUsual: this.#users.exist };
@@ -146,7 +150,7 @@ export class Authenticators {
 
   async #byHook(
     hook: AuthenticateHook,
-    { request, socket, authorization, certificate, byCertificate, isLocal }: Shown,
+    { request, socket, authorization, certificate, byHeader, byCertificate, isLocal }: Shown,
     source: LoginSource | undefined,
   ): Promise<Authentication> {
     const { handshakeTimeoutMs: timeoutMs, logger } = this.#options;
@@ -156,6 +160,7 @@ export class Authenticators {
     });
     // What it cannot answer is not the client's fault.
     if (answer.kind === "failed") return this.#refused("the authenticate option failed");
+    if (answer.kind === "nobody" && "isStale" in byHeader) return this.#stale(byHeader.why);
     if (answer.kind === "nobody") return this.#refused("unknown to the authenticate option", source);
     if (byCertificate.length > 0) return this.#refused(TWO_IDENTITIES, source);
     const { name, grants, expiresAt } = answer;
@@ -175,11 +180,23 @@ export class Authenticators {
   }
 
   /** One answer, whatever was wrong. @param source Of credentials that were wrong: it pays for them. */
-  #refused(why: string, source?: LoginSource): Extract<Authentication, { kind: "refused" }> {
+  #refused(why: string, source?: LoginSource): Refused {
+    if (source !== undefined) this.#penalties.failed(source, performance.now());
+    return this.#asking(why);
+  }
+
+  /**
+   * The challenge was another server's, or this one was started anew between the two requests of the client: nobody's guess, and
+   * nothing that a person had to mend. It is the same whoever's key it is, which was not looked at.
+   */
+  #stale(why: string): Refused {
+    return this.#asking(why, true);
+  }
+
+  #asking(why: string, isStale = false): Refused {
     const now = performance.now();
-    if (source !== undefined) this.#penalties.failed(source, now);
     // Also where no user has a key: the next moment one may, and nobody else needs to know.
-    const byKey = this.#users.exist ? `, ${keyChallengeHeader(this.#users.challenge(now))}` : "";
+    const byKey = this.#users.exist ? `, ${keyChallengeHeader(this.#users.challenge(now), isStale)}` : "";
     const headers = { "WWW-Authenticate": `Bearer realm="culvert"${byKey}` };
     return { kind: "refused", why, answer: { status: 401, text: "Valid credentials are needed.", headers } };
   }

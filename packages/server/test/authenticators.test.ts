@@ -299,6 +299,31 @@ describe("one refusal for everything", () => {
     }
   });
 
+  test("T2: a challenge that does not count is no failure either, and the same whoever's key it is", async () => {
+    const { pem, publicText } = newLoginKey();
+    const users = usersOf({ alice: { tokens: [ALICES.digest], keys: [publicText] } });
+    const hook = () => undefined;
+    for (const server of [
+      authenticators({ users, token: TOKEN }),
+      authenticators({ users, token: TOKEN, authenticate: hook }),
+    ]) {
+      const claim = { challenge: "of-another-server", host: "192.0.2.9:9000", path: "/t" };
+      const answers: Authentication[] = [];
+      for (const key of [readLoginKey(pem), readLoginKey(newLoginKey().pem)]) {
+        const signature = key.sign(keyLoginInput(claim)).toString("base64");
+        const login = keyLoginHeader({ key: key.publicText.slice(8), ...claim, signature });
+        for (let i = 0; i < 5; i += 1) answers.push(await ask(server, { headers: { Authorization: login } }));
+      }
+      const shown = answers.map((answer) => {
+        if (answer.kind !== "refused") throw new Error("let in");
+        return JSON.stringify(answer).replace(/challenge=\\"[^"]*"/, "");
+      });
+      expect(new Set(shown).size).toBe(1);
+      expect(shown[0]).toMatch(/"status":401.*stale=true/);
+      expect(nameOf(await ask(server, bearer(TOKEN)))).toBe("token");
+    }
+  });
+
   test("T2: no credentials are no failure, however often", async () => {
     const server = authenticators({ users: USERS });
     for (let i = 0; i < 50; i += 1) await ask(server);
