@@ -160,6 +160,9 @@ export class Authenticators {
     });
     // What it cannot answer is not the client's fault.
     if (answer.kind === "failed") return this.#refused("the authenticate option failed");
+    // Who only wants a challenge gets it all the same.
+    if (answer.kind === "late")
+      return authorization.kind === "nothing" && this.#users.exist ? this.#refused(LATE) : UNANSWERED;
     if (answer.kind === "nobody" && "isStale" in byHeader) return this.#stale(byHeader.why);
     if (answer.kind === "nobody") return this.#refused("unknown to the authenticate option", source);
     if (byCertificate.length > 0) return this.#refused(TWO_IDENTITIES, source);
@@ -221,6 +224,13 @@ function penalised(waitMs: number): Authentication {
 /** Characters of a shared token that nobody guesses through a network: 128 bits, if they are hexadecimal digits. */
 const LONG_TOKEN = 32;
 const TWO_IDENTITIES = "credentials of different identities";
+const LATE = "the authenticate option did not answer in time";
+/** Not 401: a client would go away for good, and a crowd that keeps the hook busy would drive away everybody who comes meanwhile. */
+const UNANSWERED: Authentication = {
+  kind: "refused",
+  why: LATE,
+  answer: { status: 503, text: "Who this is could not be found out in time; come back later." },
+};
 const WHY: Readonly<Record<"nothing" | "other" | "several", string>> = {
   nothing: "no credentials",
   other: "an Authorization header of another kind",

@@ -377,7 +377,6 @@ describe("the authenticate option", () => {
     ["says null", () => null as unknown as undefined],
     ["throws", () => fail()],
     ["rejects", async () => fail()],
-    ["never answers", () => new Promise(() => undefined)],
     ["says a name of nothing", () => ({ name: "" })],
     ["says no name", () => ({}) as { name: string }],
     ["says a name with a line break", () => ({ name: "a\nb" })],
@@ -397,6 +396,21 @@ describe("the authenticate option", () => {
       answer: { status: 401, text: "Valid credentials are needed." },
     });
     expect(JSON.stringify(lines)).not.toContain("its-own");
+  });
+
+  test("that does not answer in time sends the client away for a while only; who wants a challenge gets it", async () => {
+    const hook: AuthenticateHook = () => new Promise(() => undefined);
+    const server = authenticators({ users: USERS, authenticate: hook, handshakeTimeoutMs: 5 });
+    for (let i = 0; i < 5; i += 1) {
+      expect(nameOf(await ask(server, bearer("its-own")))).toBe(
+        "refused 503: the authenticate option did not answer in time",
+      );
+    }
+    expect(await ask(server)).toMatchObject({
+      answer: { status: 401, headers: { "WWW-Authenticate": expect.stringContaining("challenge=") } },
+    });
+    const alone = authenticators({ authenticate: hook, handshakeTimeoutMs: 5 });
+    expect(nameOf(await ask(alone))).toMatch(/^refused 503/);
   });
 
   test("T2: whom it does not know has failed; who was not answered has not", async () => {
