@@ -45,6 +45,27 @@ describe("a login by key", () => {
     expect(server.stats()).toMatchObject({ transports: 4, refused: 4 });
   });
 
+  it("a server that is another one at the second request does not end the client, and is not failed at", async () => {
+    const publicNames = ["tunnel.example"];
+    await using before = new Server({ port: 0, users, publicNames, drainMs: 0 });
+    await using after = new Server({ port: 0, users, publicNames, drainMs: 0 });
+    await Promise.all([before.start(), after.start()]);
+    let dials = 0;
+    await using client = clientOf({
+      server: "ws://tunnel.example/",
+      key: pem,
+      connector: () => {
+        dials += 1;
+        // In four attempts, which would be enough failures to be kept out.
+        const to = dials < 8 && dials % 2 === 1 ? before : after;
+        return connect(to.address?.port ?? 0, "127.0.0.1");
+      },
+    });
+    await client.start();
+    expect(after.sessions()).toMatchObject([{ owner: "user:alice" }]);
+    expect(dials).toBe(10);
+  });
+
   it("T4: what a proxy recorded of it opens nothing", async () => {
     await using server = new Server({ port: 0, users, drainMs: 0 });
     await server.start();

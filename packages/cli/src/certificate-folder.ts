@@ -40,7 +40,8 @@ export class CertificateFolder {
   /** Makes the folder if need be, and an authority in it. @throws UsageError when there is one. */
   async makeAuthority(name: string, days: number): Promise<KeyedCertificate> {
     try {
-      mkdirSync(this.#path, { recursive: true });
+      // Who may write in it can put another authority in the place of this one, whatever the mode of its files.
+      mkdirSync(this.#path, { recursive: true, mode: 0o755 });
     } catch (error) {
       throw new UsageError(
         `the folder ${shown(this.#path)} cannot be made (${codeOf(error)}): name another.`,

@@ -4,7 +4,7 @@ import { fingerprintOf } from "./fingerprint.ts";
 import { repeatedFlag, textFlag } from "./flags.ts";
 import type { LivePart } from "./live-files.ts";
 import { readCertificateFile, readTlsKeyFile } from "./pem-files.ts";
-import { isPlain } from "./server-urls.ts";
+import { isPlain, isPlainAndRemote } from "./server-urls.ts";
 import { shown, UsageError } from "./usage-error.ts";
 
 /** The flags of a client about TLS. */
@@ -80,13 +80,14 @@ function readTls(flags: ClientTlsFlags): {
 }
 
 /**
- * Whoever gives an authority or a pin believes that the server is checked by it.
- * @throws UsageError when nothing is encrypted on the way to any of these URLs.
+ * Whoever gives an authority or a pin believes that the server is checked by it. One URL beyond this machine that is not encrypted
+ * is enough to undo that: who can cut the way to the others has the client, and its token, come there.
+ * @throws UsageError when nothing is encrypted on the way to one of these URLs beyond this machine, or to all of them.
  */
 export function checkEncrypted<T>(tls: T, urls: readonly string[]): T {
-  if (!urls.every(isPlain)) return tls;
+  if (!urls.every(isPlain) && !urls.some(isPlainAndRemote)) return tls;
   throw new UsageError(
-    "--ca, --pin, --server-name, --cert and --key mean nothing for ws:// and http://, where nothing is encrypted: write wss://, or leave them out.",
+    "--ca, --pin, --server-name, --cert and --key mean nothing for ws:// and http://, where nothing is encrypted: write wss:// in each URL, or leave them out.",
   );
 }
 

@@ -115,6 +115,14 @@ describe("culvert cert", () => {
     for (const { stdout, stderr } of made) expect(stdout + stderr).not.toMatch(/PRIVATE|MIG/);
   });
 
+  test("T5: nobody else may write in the folder, where he could put another authority, whatever the umask", async () => {
+    const umask = process.umask(0);
+    onTestFinished(() => void process.umask(umask));
+    const folder = join(await authority(), "inner");
+    expect(await outcomeOf(["cert", "ca", folder])).toMatchObject({ exitCode: 0 });
+    for (const path of [folder, join(folder, "..")]) expect(statSync(path).mode & 0o022).toBe(0);
+  });
+
   it("says which flags take what it made", async () => {
     const folder = await authority();
     const { stdout } = await outcomeOf(["cert", "server", folder, "--host", "a.example"]);

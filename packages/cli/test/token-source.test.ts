@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { findToken } from "../src/token-source.ts";
 import { sentenceOf, temporaryDirectory, temporaryFile } from "./support.ts";
 
@@ -64,6 +64,24 @@ describe("findToken", () => {
     expect(sentenceOf(() => findToken(undefined, { CULVERT_TOKEN: TOKEN, CULVERT_TOKEN_FILE: "f" }))).toBe(
       "CULVERT_TOKEN and CULVERT_TOKEN_FILE are both set: unset one of them.",
     );
+  });
+
+  test("T5: a token where the name of a file belongs is not shown", () => {
+    for (const token of [
+      TOKEN,
+      `culvert_k3v9q2m1_${"aB-_".repeat(10)}xyz`,
+      "-----BEGIN PRIVATE KEY-----\nMC4CAQ",
+    ]) {
+      for (const find of [
+        () => findToken(token, {}),
+        () => findToken(undefined, { CULVERT_TOKEN_FILE: token }),
+      ]) {
+        const sentence = sentenceOf(find);
+        expect(sentence).toMatch(/got what looks like the secret itself/);
+        expect(sentence).not.toContain(token);
+      }
+    }
+    expect(sentenceOf(() => findToken("/nowhere/token", {}))).toMatch(/there is no such file/);
   });
 
   it("refuses an empty name of a file", () => {

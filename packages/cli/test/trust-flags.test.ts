@@ -242,7 +242,11 @@ describe("culvert client", () => {
     expect(await refusal(["client", "ws://host2:9000", "http://host3", ...L, "--pin", PIN])).toMatch(
       /^--ca, --pin, --server-name, --cert and --key mean nothing for ws:\/\/ and http:\/\/, where nothing is encrypted/,
     );
-    expect(parseCommandLine(["client", "ws://host2:9000", URL, ...L, "--pin", PIN], {}).kind).toBe("client");
+    // Who can cut the way to the one has the token sent to the other.
+    expect(await refusal(["client", URL, "ws://host2:9000", ...L, "--pin", PIN])).toMatch(
+      /write wss:\/\/ in each URL/,
+    );
+    expect(parseCommandLine(["client", "ws://[::1]:9000", URL, ...L, "--pin", PIN], {}).kind).toBe("client");
   });
 });
 

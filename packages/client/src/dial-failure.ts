@@ -8,6 +8,8 @@ export interface HttpRefusal {
   readonly body: string;
   /** It gave a challenge for a key. */
   readonly takesKeys?: boolean;
+  /** It did not look at the key, since it did not know the challenge. */
+  readonly isStale?: boolean;
 }
 
 /**
@@ -17,13 +19,19 @@ export interface HttpRefusal {
  * @param credentials What was shown that could be wrong.
  */
 export function refusalError(
-  { status, body, takesKeys }: HttpRefusal,
+  { status, body, takesKeys, isStale }: HttpRefusal,
   url: URL,
   credentials: "token" | "key" | undefined,
 ): CulvertError {
   const where = shownUrl(url);
   switch (status) {
     case 401:
+      if (isStale === true && credentials === "key") {
+        return new CulvertError(
+          "connect_failed",
+          `${where} does not know its challenge: it was just started, or several servers answer there`,
+        );
+      }
       return new CulvertError("unauthorized", `${where} answered 401${doubt(credentials, takesKeys)}`);
     case 407:
       return new CulvertError("unauthorized", `a proxy on the way to ${where} wants credentials (407)`);

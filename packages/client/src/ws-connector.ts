@@ -1,7 +1,13 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { webSocketTransport } from "@culvert/peer";
-import { CulvertError, keyChallengeIn, MAX_FRAME_BYTES, SUBPROTOCOL } from "@culvert/protocol";
+import {
+  CulvertError,
+  isStaleChallenge,
+  keyChallengeIn,
+  MAX_FRAME_BYTES,
+  SUBPROTOCOL,
+} from "@culvert/protocol";
 import { type ClientOptions, WebSocket } from "ws";
 import type { DialEvents, DialPlan } from "./dial.ts";
 import { connectError, refusalError, retryAfterMs } from "./dial-failure.ts";
@@ -130,7 +136,8 @@ export class DialedSocket extends WebSocket {
     }
     readBody(response, (body) => {
       const credentials = key !== undefined ? "key" : isShown ? "token" : undefined;
-      const refusal = { status: response.statusCode ?? 0, body, takesKeys: isShown };
+      const isStale = isShown && isStaleChallenge(response.headers["www-authenticate"]);
+      const refusal = { status: response.statusCode ?? 0, body, takesKeys: isShown, isStale };
       this.#fail(refusalError(refusal, url, credentials));
     });
   }

@@ -74,6 +74,15 @@ describe("a client with a key", () => {
     expect(seen).toHaveLength(1);
   });
 
+  it("a server that does not know its challenge any more is dialed again, as one that is away", async () => {
+    const { url, seen } = await refusing((n) => ({
+      "WWW-Authenticate": keyChallengeHeader(CHALLENGE, n < 5),
+    }));
+    const { client } = watchedClient({ server: url.href, key: pem });
+    await expect(client.start()).rejects.toMatchObject({ code: "unauthorized" });
+    expect(seen).toHaveLength(6);
+  });
+
   it("signs nothing for what comes with another status", async () => {
     const { url, seen } = await refusing(() => ({ "WWW-Authenticate": keyChallengeHeader(CHALLENGE) }), 403);
     const { client } = watchedClient({ server: url.href, key: pem });

@@ -23,6 +23,7 @@ export {
   type Welcome,
 } from "./handshake.ts";
 export {
+  isStaleChallenge,
   type KeyLogin,
   type KeyLoginClaim,
   keyChallengeHeader,

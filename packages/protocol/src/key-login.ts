@@ -37,15 +37,24 @@ export function keyLoginInput({ challenge, host, path }: KeyLoginClaim): Uint8Ar
   return encoder.encode(`culvert.v1 key login\n${challenge}\n${host}\n${path}`);
 }
 
-/** The value of `WWW-Authenticate` of a server that takes keys; another challenge may stand before it. */
-export function keyChallengeHeader(challenge: string): string {
-  return `${SCHEME} challenge="${challenge}"`;
+/**
+ * The value of `WWW-Authenticate` of a server that takes keys; another challenge may stand before it.
+ * @param isStale What was refused answered a challenge that does not count (any more), so nothing is known of the key. The word is
+ *   that of RFC 7616 section 3.3.
+ */
+export function keyChallengeHeader(challenge: string, isStale = false): string {
+  return `${SCHEME} challenge="${challenge}"${isStale ? ", stale=true" : ""}`;
 }
 
 /** The challenge in a `WWW-Authenticate`; undefined when there is none that may be signed. */
 export function keyChallengeIn(header: string | undefined): string | undefined {
   const challenge = /(?:^|,)\s*Culvert-Key\s+challenge="([^"]*)"\s*(?:,|$)/i.exec(header ?? "")?.[1];
   return challenge !== undefined && CHALLENGE.test(challenge) ? challenge : undefined;
+}
+
+/** Does a `WWW-Authenticate` say that the challenge was at fault, and not who answered it? */
+export function isStaleChallenge(header: string | undefined): boolean {
+  return /(?:^|,)\s*Culvert-Key\s+challenge="[^"]*"\s*,\s*stale=true\s*(?:,|$)/i.test(header ?? "");
 }
 
 /** The value of `Authorization`. */

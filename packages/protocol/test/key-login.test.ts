@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import {
+  isStaleChallenge,
   type KeyLogin,
   keyChallengeHeader,
   keyChallengeIn,
@@ -28,6 +29,22 @@ describe("the challenge in WWW-Authenticate", () => {
     for (const text of [header, `Bearer realm="culvert", ${header}`, `${header}, Bearer realm="x"`]) {
       expect(keyChallengeIn(text)).toBe(CHALLENGE);
     }
+  });
+
+  test("says when an earlier one was at fault", () => {
+    const header = keyChallengeHeader(CHALLENGE, true);
+    expect(header).toBe(`Culvert-Key challenge="${CHALLENGE}", stale=true`);
+    for (const text of [header, `Bearer realm="culvert", ${header}`, `${header}, Bearer realm="x"`]) {
+      expect([keyChallengeIn(text), isStaleChallenge(text)]).toEqual([CHALLENGE, true]);
+    }
+    const others = [
+      undefined,
+      "",
+      "stale=true",
+      keyChallengeHeader(CHALLENGE),
+      `Digest nonce="a", stale=true`,
+    ];
+    expect(others.filter(isStaleChallenge)).toEqual([]);
   });
 
   test.each([

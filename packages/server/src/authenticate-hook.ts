@@ -35,12 +35,16 @@ export interface AuthenticatedAs {
   readonly expiresAt?: number | undefined;
 }
 
-/** Says who sent a request; `undefined` refuses it. What it throws is logged here, and refuses as well. */
+/**
+ * Says who sent a request; `undefined` refuses it. What it throws is logged here, and refuses as well: for good, as far as the
+ * client is concerned. A directory that cannot be asked now should be asked again until the signal is aborted, which has the client
+ * come back later.
+ */
 export type AuthenticateHook = (
   request: AuthenticationRequest,
 ) => Promise<AuthenticatedAs | undefined> | AuthenticatedAs | undefined;
 
-/** What a hook said, checked. `failed`: nothing that counts, which is nobody's guess. */
+/** What a hook said, checked. `failed`: nothing that counts, which is nobody's guess. `late`: nothing in time. */
 export type HookAnswer =
   | {
       readonly kind: "somebody";
@@ -49,7 +53,8 @@ export type HookAnswer =
       readonly expiresAt: number | undefined;
     }
   | { readonly kind: "nobody" }
-  | { readonly kind: "failed" };
+  | { readonly kind: "failed" }
+  | { readonly kind: "late" };
 
 export interface HookQuestion {
   readonly bearer: string | undefined;
@@ -70,12 +75,12 @@ export async function askHook(
 ): Promise<HookAnswer> {
   const abort = new AbortController();
   const { remoteAddress } = socket as { remoteAddress?: string };
-  const { promise: gone, resolve: giveUp } = Promise.withResolvers<undefined>();
-  const onClose = (): void => giveUp(undefined);
+  const { promise: gone, resolve: giveUp } = Promise.withResolvers<HookAnswer>();
+  const onClose = (): void => giveUp({ kind: "failed" });
   socket.once("close", onClose);
   const timer = setTimeout(() => {
     logger.warn({ remoteAddress, timeoutMs }, "the authenticate option did not answer in time");
-    giveUp(undefined);
+    giveUp({ kind: "late" });
   }, timeoutMs);
   let answer: HookAnswer = { kind: "failed" };
   try {
@@ -91,7 +96,7 @@ export async function askHook(
         signal: abort.signal,
       }),
     ).then((as): HookAnswer => (as === undefined || as === null ? { kind: "nobody" } : checked(as)));
-    answer = (await Promise.race([said, gone])) ?? answer; // a race also hears what fails after it
+    answer = await Promise.race([said, gone]); // a race also hears what fails after it
   } catch (error) {
     logger.warn({ remoteAddress, cause: String(error) }, "the authenticate option failed");
   } finally {

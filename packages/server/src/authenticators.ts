@@ -24,6 +24,8 @@ export type Authentication =
       readonly isUsual?: boolean;
     };
 
+type Refused = Extract<Authentication, { kind: "refused" }>;
+
 export interface AuthenticatorsOptions {
   readonly token: string | undefined;
   readonly users: Users | undefined;
@@ -94,13 +96,14 @@ export class Authenticators {
     // A certificate has been proven already, and nobody guesses one.
     const source = authorization.kind === "nothing" ? undefined : loginSourceOf(request, socket);
     const waitMs = source === undefined ? 0 : this.#penalties.waitMs(source, performance.now());
-    if (waitMs > 0) return penalised(waitMs);
+    const byHeader = this.#byAuthorization(authorization, request, socket);
+    if (waitMs > 0 && !this.#isBeyondGuessing(byHeader)) return penalised(waitMs);
 
     const certificate = this.#options.certificateOf(socket);
     const shown: Shown = {
       ...{ request, socket, authorization, certificate },
       isLocal: isLocalRequest(request, socket),
-      byHeader: this.#byAuthorization(authorization, request, socket),
+      byHeader,
       byCertificate: certificate === undefined ? [] : this.#users.byCertificate(certificate),
     };
     const { authenticate: hook } = this.#options;
@@ -112,7 +115,9 @@ export class Authenticators {
   // -- who is it?
 
   #decide({ authorization, byHeader, byCertificate, isLocal }: Shown, source?: LoginSource): Authentication {
-    if (authorization.kind !== "nothing" && "why" in byHeader) return this.#refused(byHeader.why, source);
+    if (authorization.kind !== "nothing" && "why" in byHeader) {
+      return byHeader.isStale === true ? this.#stale(byHeader.why) : this.#refused(byHeader.why, source);
+    }
     const claims = "claim" in byHeader ? [byHeader.claim, ...byCertificate] : byCertificate;
     const [first] = claims;
     if (first === undefined) return { ...this.#refused("no credentials"), isUsual: this.#users.exist };
@@ -133,9 +138,19 @@ export class Authenticators {
     return shown.kind === "bearer" ? byUser : { why: WHY[shown.kind] };
   }
 
+  /**
+   * Right, and nothing that could have been found by trying: a token or a key of a user, which are 256 random bits, or a long
+   * shared token. A penalty would stop no guesses there; it would let any stranger keep out all who come from the same
+   * address as he, as behind a NAT or a proxy in TCP mode.
+   */
+  #isBeyondGuessing(found: Found): boolean {
+    if (!("claim" in found)) return false;
+    return found.claim.user !== undefined || (this.#options.token?.length ?? 0) >= LONG_TOKEN;
+  }
+
   async #byHook(
     hook: AuthenticateHook,
-    { request, socket, authorization, certificate, byCertificate, isLocal }: Shown,
+    { request, socket, authorization, certificate, byHeader, byCertificate, isLocal }: Shown,
     source: LoginSource | undefined,
   ): Promise<Authentication> {
     const { handshakeTimeoutMs: timeoutMs, logger } = this.#options;
@@ -145,6 +160,10 @@ export class Authenticators {
     });
     // What it cannot answer is not the client's fault.
     if (answer.kind === "failed") return this.#refused("the authenticate option failed");
+    // Who only wants a challenge gets it all the same.
+    if (answer.kind === "late")
+      return authorization.kind === "nothing" && this.#users.exist ? this.#refused(LATE) : UNANSWERED;
+    if (answer.kind === "nobody" && "isStale" in byHeader) return this.#stale(byHeader.why);
     if (answer.kind === "nobody") return this.#refused("unknown to the authenticate option", source);
     if (byCertificate.length > 0) return this.#refused(TWO_IDENTITIES, source);
     const { name, grants, expiresAt } = answer;
@@ -164,11 +183,23 @@ export class Authenticators {
   }
 
   /** One answer, whatever was wrong. @param source Of credentials that were wrong: it pays for them. */
-  #refused(why: string, source?: LoginSource): Extract<Authentication, { kind: "refused" }> {
+  #refused(why: string, source?: LoginSource): Refused {
+    if (source !== undefined) this.#penalties.failed(source, performance.now());
+    return this.#asking(why);
+  }
+
+  /**
+   * The challenge was another server's, or this one was started anew between the two requests of the client: nobody's guess, and
+   * nothing that a person had to mend. It is the same whoever's key it is, which was not looked at.
+   */
+  #stale(why: string): Refused {
+    return this.#asking(why, true);
+  }
+
+  #asking(why: string, isStale = false): Refused {
     const now = performance.now();
-    if (source !== undefined) this.#penalties.failed(source, now);
     // Also where no user has a key: the next moment one may, and nobody else needs to know.
-    const byKey = this.#users.exist ? `, ${keyChallengeHeader(this.#users.challenge(now))}` : "";
+    const byKey = this.#users.exist ? `, ${keyChallengeHeader(this.#users.challenge(now), isStale)}` : "";
     const headers = { "WWW-Authenticate": `Bearer realm="culvert"${byKey}` };
     return { kind: "refused", why, answer: { status: 401, text: "Valid credentials are needed.", headers } };
   }
@@ -190,7 +221,16 @@ function penalised(waitMs: number): Authentication {
   return { kind: "refused", why: "penalised", answer: { status: 429, text, headers } };
 }
 
+/** Characters of a shared token that nobody guesses through a network: 128 bits, if they are hexadecimal digits. */
+const LONG_TOKEN = 32;
 const TWO_IDENTITIES = "credentials of different identities";
+const LATE = "the authenticate option did not answer in time";
+/** Not 401: a client would go away for good, and a crowd that keeps the hook busy would drive away everybody who comes meanwhile. */
+const UNANSWERED: Authentication = {
+  kind: "refused",
+  why: LATE,
+  answer: { status: 503, text: "Who this is could not be found out in time; come back later." },
+};
 const WHY: Readonly<Record<"nothing" | "other" | "several", string>> = {
   nothing: "no credentials",
   other: "an Authorization header of another kind",

@@ -25,9 +25,9 @@ type Failures =
   | { readonly kind: "alone"; readonly until: number; readonly isActive: boolean };
 
 /**
- * Who fails to log in has to wait before the next credentials of his are looked at, right ones included: otherwise
- * guesses could go on, and the answer would tell which was right. Bounded: of too many sources the one is forgotten that
- * failed longest ago.
+ * Who fails to log in has to wait before the next credentials of his count that could be guessed, right ones included:
+ * otherwise guesses could go on, and the answer would tell which was right. Bounded: of too many sources the one is forgotten
+ * that failed longest ago.
  */
 export class LoginPenalties {
   /** The one that failed last is last. */
@@ -37,7 +37,7 @@ export class LoginPenalties {
     return this.#records.size;
   }
 
-  /** How long no credentials from there are looked at, ms; 0: they are. @param now Monotonic, ms. */
+  /** How long no credentials from there count that could be guessed, ms; 0: they do. @param now Monotonic, ms. */
   waitMs({ key }: LoginSource, now: number): number {
     const record = this.#records.get(key);
     if (record === undefined) return 0;

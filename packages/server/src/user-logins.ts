@@ -11,10 +11,11 @@ import { ServerNames } from "./server-names.ts";
 
 /** Somebody that one credential of a request names. */
 export type Claim = Pick<Identity, "name" | "user" | "credential">;
-/** `why` is for our log only. */
-export type Found = { readonly claim: Claim } | { readonly why: string };
+/** `why` is for our log only. `isStale`: a challenge that does not count, which says nothing of who answered it. */
+export type Found = { readonly claim: Claim } | { readonly why: string; readonly isStale?: true };
 
 const USER_TOKEN = /^culvert_([a-z0-9]{8})_[A-Za-z0-9_-]{43}$/;
+const STALE = { why: "a challenge that is not valid (any more)", isStale: true } as const;
 /** What a token that nobody has is compared with, and a key that nobody has is checked by, so that it takes as long. */
 const NOBODYS_DIGEST = sha256("nobody's");
 const NOBODYS_KEY = "ed25519:11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo="; // RFC 8032 section 7.1, test 1
@@ -69,7 +70,7 @@ export class UserLogins {
   /** Whoever signed a challenge of ours, for a name of ours, with a key that is a user's. */
   byKey({ key, challenge, host, signature }: KeyLogin, request: IncomingMessage, socket: Duplex): Found {
     const now = performance.now();
-    if (!this.#challenges.isValid(challenge, now)) return { why: "a challenge that is not valid (any more)" };
+    if (!this.#challenges.isValid(challenge, now)) return STALE;
     const paths = this.#names.pathsOf(host, request, socket);
     if (paths.length === 0) {
       return {
@@ -88,7 +89,8 @@ export class UserLogins {
     );
     if (user === undefined) return { why: "an unknown key" };
     if (!isRight) return { why: `a wrong signature by a key of ${user.name}` };
-    if (!this.#challenges.use(challenge, now)) return { why: "too many logins by key at once" };
+    if (!this.#challenges.use(challenge, now))
+      return { why: "too many logins by key at once", isStale: true };
     return claimOf(user, `key:${key}`);
   }
 

@@ -1,8 +1,9 @@
 import { EventEmitter } from "node:events";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { silentLogger } from "@culvert/peer";
-import { describe, expect, test } from "vitest";
+import { newLoginKey, readLoginKey, silentLogger } from "@culvert/peer";
+import { keyChallengeIn, keyLoginHeader, keyLoginInput } from "@culvert/protocol";
+import { describe, expect, test, vi } from "vitest";
 import type { AuthenticateHook } from "../src/authenticate-hook.ts";
 import { type Authentication, Authenticators, type AuthenticatorsOptions } from "../src/authenticators.ts";
 import { type AuthenticationRequest, newToken } from "../src/index.ts";
@@ -252,20 +253,75 @@ describe("one refusal for everything", () => {
     expect(answer).toMatchObject({ answer: { headers: { "WWW-Authenticate": 'Bearer realm="culvert"' } } });
   });
 
-  test("T2: after three failures nothing is looked at from there, right or wrong; elsewhere it is", async () => {
-    const server = authenticators({ users: USERS });
+  test("T2: after three failures nothing counts from there that could be guessed, right or wrong; elsewhere it does", async () => {
+    const hook = vi.fn();
+    const server = authenticators({ users: USERS, token: TOKEN });
+    const asking = authenticators({ users: USERS, authenticate: hook });
     for (let i = 0; i < 3; i += 1) expect(nameOf(await ask(server, bearer("x")))).toMatch(/^refused 401/);
     await ask(server, bearer("x")); // on a machine that took a second for three
-    for (const token of ["x", ALICES.text]) {
+    for (let i = 0; i < 4; i += 1) await ask(asking, bearer("x"));
+    const asked = hook.mock.calls.length;
+    expect(nameOf(await ask(asking, bearer("y")))).toMatch(/^refused 429/);
+    expect(hook).toHaveBeenCalledTimes(asked);
+    for (const token of ["x", TOKEN, newToken().text, CAROLS.text]) {
       const answer = await ask(server, bearer(token));
       expect(answer).toMatchObject({
         answer: { status: 429, headers: { "Retry-After": expect.stringMatching(/^(?:1[0-9]|20)$/) } },
       });
     }
     expect(nameOf(await ask(server))).toBe("refused 401: no credentials");
-    expect(nameOf(await ask(server, { ...bearer(ALICES.text), remoteAddress: "192.0.2.2" }))).toBe(
-      "user:alice",
-    );
+    expect(nameOf(await ask(server, { ...bearer(TOKEN), remoteAddress: "192.0.2.2" }))).toBe("token");
+  });
+
+  test("T2: nobody can keep a user out who comes from the same address, or through the same proxy", async () => {
+    const { pem, publicText } = newLoginKey();
+    const long = TOKEN.repeat(2);
+    const server = authenticators({
+      token: long,
+      users: usersOf({ alice: { tokens: [ALICES.digest], keys: [publicText] } }),
+      publicNames: ["tunnel.example"],
+    });
+    for (const headers of [{}, { "X-Forwarded-For": "192.0.2.3" }]) {
+      const failing = { headers: { ...headers, Authorization: "Bearer x" } };
+      for (let i = 0; i < 200; i += 1) await ask(server, failing);
+      const last = await ask(server, failing);
+      expect(nameOf(last)).toMatch(/^refused 429/);
+      const first = await ask(server, { headers });
+      const header = first.kind === "refused" ? first.answer.headers?.["WWW-Authenticate"] : undefined;
+      const claim = { challenge: keyChallengeIn(header) ?? "", host: "tunnel.example", path: "/t" };
+      const signature = readLoginKey(pem).sign(keyLoginInput(claim)).toString("base64");
+      const login = keyLoginHeader({ key: publicText.slice(8), ...claim, signature });
+      const names: string[] = [];
+      for (const Authorization of [`Bearer ${ALICES.text}`, login, `Bearer ${long}`]) {
+        names.push(nameOf(await ask(server, { headers: { ...headers, Authorization } })));
+      }
+      expect(names).toEqual(["user:alice", "user:alice", "token"]);
+    }
+  });
+
+  test("T2: a challenge that does not count is no failure either, and the same whoever's key it is", async () => {
+    const { pem, publicText } = newLoginKey();
+    const users = usersOf({ alice: { tokens: [ALICES.digest], keys: [publicText] } });
+    const hook = () => undefined;
+    for (const server of [
+      authenticators({ users, token: TOKEN }),
+      authenticators({ users, token: TOKEN, authenticate: hook }),
+    ]) {
+      const claim = { challenge: "of-another-server", host: "192.0.2.9:9000", path: "/t" };
+      const answers: Authentication[] = [];
+      for (const key of [readLoginKey(pem), readLoginKey(newLoginKey().pem)]) {
+        const signature = key.sign(keyLoginInput(claim)).toString("base64");
+        const login = keyLoginHeader({ key: key.publicText.slice(8), ...claim, signature });
+        for (let i = 0; i < 5; i += 1) answers.push(await ask(server, { headers: { Authorization: login } }));
+      }
+      const shown = answers.map((answer) => {
+        if (answer.kind !== "refused") throw new Error("let in");
+        return JSON.stringify(answer).replace(/challenge=\\"[^"]*"/, "");
+      });
+      expect(new Set(shown).size).toBe(1);
+      expect(shown[0]).toMatch(/"status":401.*stale=true/);
+      expect(nameOf(await ask(server, bearer(TOKEN)))).toBe("token");
+    }
   });
 
   test("T2: no credentials are no failure, however often", async () => {
@@ -321,7 +377,6 @@ describe("the authenticate option", () => {
     ["says null", () => null as unknown as undefined],
     ["throws", () => fail()],
     ["rejects", async () => fail()],
-    ["never answers", () => new Promise(() => undefined)],
     ["says a name of nothing", () => ({ name: "" })],
     ["says no name", () => ({}) as { name: string }],
     ["says a name with a line break", () => ({ name: "a\nb" })],
@@ -341,6 +396,21 @@ describe("the authenticate option", () => {
       answer: { status: 401, text: "Valid credentials are needed." },
     });
     expect(JSON.stringify(lines)).not.toContain("its-own");
+  });
+
+  test("that does not answer in time sends the client away for a while only; who wants a challenge gets it", async () => {
+    const hook: AuthenticateHook = () => new Promise(() => undefined);
+    const server = authenticators({ users: USERS, authenticate: hook, handshakeTimeoutMs: 5 });
+    for (let i = 0; i < 5; i += 1) {
+      expect(nameOf(await ask(server, bearer("its-own")))).toBe(
+        "refused 503: the authenticate option did not answer in time",
+      );
+    }
+    expect(await ask(server)).toMatchObject({
+      answer: { status: 401, headers: { "WWW-Authenticate": expect.stringContaining("challenge=") } },
+    });
+    const alone = authenticators({ authenticate: hook, handshakeTimeoutMs: 5 });
+    expect(nameOf(await ask(alone))).toMatch(/^refused 503/);
   });
 
   test("T2: whom it does not know has failed; who was not answered has not", async () => {
