@@ -118,7 +118,7 @@ export function parsed({ cert }: Pick<Issued, "cert">): X509Certificate {
   return new X509Certificate(cert);
 }
 
-export async function newKeys(): Promise<webcrypto.CryptoKeyPair> {
+async function newKeys(): Promise<webcrypto.CryptoKeyPair> {
   return (await webcrypto.subtle.generateKey(EC, true, ["sign", "verify"])) as webcrypto.CryptoKeyPair;
 }
 
