@@ -163,10 +163,13 @@ export class DialingSide {
     this.#open += 1;
     this.#connected += 1;
     const about = { stream: incoming.id, target: formatEndpoint(decision.endpoint) };
-    this.#options.watch?.onConnected(incoming.id, decision, socket.remoteAddress);
+    const address = socket.remoteAddress;
     const pipe = new SocketPipe(socket, this.#pipeOptions, about);
+    // Before anybody is told: who ends the session because of this connection ends it, too.
+    const stream = incoming.accept(pipe);
+    this.#options.watch?.onConnected(incoming.id, decision, address);
     this.#options.logger.debug({ ...about, visitor: incoming.request.visitor }, "target connected");
-    pipe.start(incoming.accept(pipe));
+    pipe.start(stream);
   }
 
   #ended(result: PipeResult, about: LogFields | undefined): void {

@@ -1,11 +1,13 @@
 import { connect } from "node:net";
 import { silentLogger } from "@culvert/peer";
+import { parseUsers } from "@culvert/policy";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { Audit } from "../src/audit.ts";
 import { type AuditRecord, Server } from "../src/index.ts";
 import { listened, opened, portOf } from "./support/asking.ts";
 import { EchoService } from "./support/echo-service.ts";
 import { helloOf, openSession, RawClient } from "./support/raw-client.ts";
+import { ann, tokenLine } from "./support/tokens.ts";
 
 const TOKEN = "canary-0123456789abcdef";
 
@@ -92,6 +94,24 @@ describe("the audit of a server", () => {
     expect(await recorded("listen_refused")).toMatchObject({ listen: "tcp://0.0.0.0:0", code: "forbidden" });
     expect(JSON.stringify(records)).not.toContain("canary");
     session.link.close();
+  });
+
+  test("T14: who is revoked because of what a record says keeps nothing of that connection", async () => {
+    await using echo = await EchoService.start();
+    const usersOf = (users: object) => parseUsers(JSON.stringify({ version: 1, users }), "u");
+    const records: AuditRecord[] = [];
+    const onRecord = (record: AuditRecord): void => {
+      records.push(record);
+      if (record.type === "open") server.setUsers(usersOf({}));
+    };
+    const rule = `127.0.0.1:${echo.port}`;
+    const users = usersOf({ ann: { tokens: [tokenLine(ann)], connect: { allow: [rule] } } });
+    await using server = new Server({ port: 0, drainMs: 0, users, audit: onRecord });
+    await server.start();
+    const session = await openSession(server.address?.url ?? "", helloOf(), { token: ann });
+    expect(await opened(session, rule)).toBe("revoked");
+    await expect.poll(() => echo.connections[0]?.destroyed).toBe(true);
+    await expect.poll(() => records.at(-1)).toMatchObject({ type: "close", code: "revoked" });
   });
 
   test("says who listens where, and who came to visit", async () => {
