@@ -1,3 +1,8 @@
+import { once } from "node:events";
+import { linkSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseUsers, type Users } from "@culvert/policy";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { Server } from "../src/index.ts";
@@ -164,6 +169,32 @@ describe("T26: rules that change", () => {
     stream.write(Buffer.from("still here"));
     expect(await echoed.promise).toBe("still here");
     expect(server.sessions()[0]?.tunnels.map(({ address }) => address)).toEqual([keeps.ready]);
+  });
+
+  test("a listener that was being opened meanwhile is not granted either, whenever the rules change", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "culvert-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const path = join(folder, "listener.sock");
+    const mayListen = (rule: string): void => {
+      server.setUsers(usersOf({ ann: { tokens: [tokenLine(ann)], listen: { allow: [rule] } } }));
+    };
+    mayListen(`unix:${path}`);
+    const session = await open(ann);
+    for (let turns = 0; turns < 30; turns += 1) {
+      // What a process left behind that was killed: it takes some turns to find out that nobody is there.
+      const left = createServer().listen(join(folder, "left.sock"));
+      await once(left, "listening");
+      linkSync(join(folder, "left.sock"), path);
+      left.close();
+      await once(left, "close");
+      const answer = listened(session, `unix://${path}`);
+      for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      mayListen("8000");
+      expect(await (await answer).over).toBe("forbidden");
+      expect(server.sessions()[0]?.tunnels).toEqual([]);
+      mayListen(`unix:${path}`);
+      rmSync(path, { force: true });
+    }
   });
 
   test("a broken file changes nothing: it is no users at all", async () => {
