@@ -221,7 +221,7 @@ export class SessionTunnels {
       .close()
       .catch((error: unknown) => slot.log.warn({ cause: String(error) }, "the listener did not close well"))
       .finally(() => {
-        claim.release(COMES_BACK.has(code) ? KEEP_MS : 0);
+        claim.release(COMES_BACK.has(code) ? KEEP_MS : 0, this.#options.rights.mostListeners);
         this.#closing.delete(closing);
         request.closed(code); // only now is the address free for another tunnel of the client
         slot.log.info({ name: request.name, listen: request.listen, code }, "tunnel closed");
