@@ -21,6 +21,11 @@ export interface DialOptions {
    * dials. Default: all are dialed.
    */
   readonly faultOf?: ((address: string) => CulvertError | undefined) | undefined;
+  /**
+   * Called before the promise resolves with the address that was dialed, as `faultOf` was asked for it; not for a Unix socket.
+   * The socket itself does not know it any more once the target has reset it.
+   */
+  readonly onConnected?: (address: string) => void;
   /** Called once, when nothing of the dial is left but the socket: an attempt that is given up is closed a moment later. */
   readonly onOver?: () => void;
 }
@@ -48,7 +53,9 @@ export async function dial(target: Endpoint, options: DialOptions): Promise<Sock
     checkTarget(target);
     const candidates = await candidatesOf(target, stop.signal, options);
     isRacing = true;
-    return await raceConnections(candidates, stop.signal, options.onOver);
+    return await raceConnections(candidates, stop.signal, options.onOver, (winner) => {
+      if ("host" in winner) options.onConnected?.(winner.host);
+    });
   } catch (error) {
     throw error instanceof CulvertError ? error : dialError(target, error);
   } finally {

@@ -125,6 +125,7 @@ export class DialingSide {
     this.#dials.add(dialing);
     incoming.onCancelled = () => dialing.abort();
     let socket: Socket;
+    let address: string | undefined;
     let isOver = false;
     let hasFailed = false;
     // Not when the outcome is known: who opens and resets in a row would have more descriptors than there are places.
@@ -138,6 +139,9 @@ export class DialingSide {
         lookup: this.#options.lookup,
         lookupShare: this.#lookupShare,
         faultOf,
+        onConnected: (dialed) => {
+          address = dialed;
+        },
         onOver: () => {
           isOver = true;
           this.#options.room?.leave();
@@ -156,14 +160,18 @@ export class DialingSide {
     socket.on("close", this.#onSocketClose);
     // Cancelled while the connection was being handed over: nobody would ever end it.
     if (dialing.signal.aborted) resetSocket(socket);
-    else this.#carry(incoming, decision, socket);
+    else this.#carry(incoming, decision, socket, address);
   }
 
-  #carry(incoming: IncomingStream, decision: DialDecision & { kind: "dial" }, socket: Socket): void {
+  #carry(
+    incoming: IncomingStream,
+    decision: DialDecision & { kind: "dial" },
+    socket: Socket,
+    address: string | undefined,
+  ): void {
     this.#open += 1;
     this.#connected += 1;
     const about = { stream: incoming.id, target: formatEndpoint(decision.endpoint) };
-    const address = socket.remoteAddress;
     const pipe = new SocketPipe(socket, this.#pipeOptions, about);
     // Before anybody is told: who ends the session because of this connection ends it, too.
     const stream = incoming.accept(pipe);

@@ -96,6 +96,24 @@ describe("the audit of a server", () => {
     session.link.close();
   });
 
+  test("names the address that was dialed as it was judged, however the resolver spells it, and its rule", async () => {
+    await using echo = await EchoService.start();
+    const records: AuditRecord[] = [];
+    await using server = new Server({
+      port: 0,
+      drainMs: 0,
+      allowConnect: ["*:*", "127.0.0.1:*"],
+      lookup: (_host, _options, callback) => callback(null, [{ address: "::FFFF:127.0.0.1", family: 6 }]),
+      audit: (record) => records.push(record),
+    });
+    await server.start();
+    const session = await openSession(server.address?.url ?? "");
+    expect(await opened(session, `db.example:${echo.port}`)).toBe("accepted");
+    const open = records.find(({ type }) => type === "open");
+    expect(open).toMatchObject({ address: "::FFFF:127.0.0.1", rule: "allowConnect[1]" });
+    session.link.close();
+  });
+
   test("T14: who is revoked because of what a record says keeps nothing of that connection", async () => {
     await using echo = await EchoService.start();
     const usersOf = (users: object) => parseUsers(JSON.stringify({ version: 1, users }), "u");
