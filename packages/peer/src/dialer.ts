@@ -9,7 +9,7 @@ import { codeOf } from "./system-error.ts";
 export interface DialOptions {
   /** For everything: finding the name and connecting. */
   readonly timeoutMs: number;
-  /** Gives up. */
+  /** Gives up. Its reason, if it is a CulvertError, says why. */
   readonly signal?: AbortSignal;
   /** Finds the addresses of a name, as for `net.connect`; default is the system's resolver. */
   readonly lookup?: LookupFunction | undefined;
@@ -35,12 +35,16 @@ export interface DialOptions {
  * with half-open allowed, TCP_NODELAY and keepalive; the caller owns it.
  *
  * @throws CulvertError (as a rejection) `bad_address`, what `faultOf` said if no address may be dialed, `target_refused`, `target_unreachable`, `target_unresolvable`,
- * `target_timeout`, `resource_exhausted`, `dial_failed`, and `cancelled` after `signal`.
+ * `target_timeout`, `resource_exhausted`, `dial_failed`, and after `signal` its reason or `cancelled`.
  */
 export async function dial(target: Endpoint, options: DialOptions): Promise<Socket> {
   const stop = new AbortController();
-  const onAbort = () =>
-    stop.abort(new CulvertError("cancelled", undefined, { cause: options.signal?.reason }));
+  const onAbort = () => {
+    const reason: unknown = options.signal?.reason;
+    stop.abort(
+      reason instanceof CulvertError ? reason : new CulvertError("cancelled", undefined, { cause: reason }),
+    );
+  };
   if (options.signal?.aborted) onAbort();
   options.signal?.addEventListener("abort", onAbort);
   const timer = setTimeout(() => {

@@ -239,8 +239,8 @@ export class Server {
 
   /**
    * From now on these are the users: who may come in, and what each may do. Sessions whose user is gone or has expired, or
-   * whose credential is not in it any more, end with `revoked` and cannot be resumed; listeners that are not granted any more
-   * are closed. Connections that are open go on, further ones are judged by the new rules.
+   * whose credential is not in it any more, end with `revoked` and cannot be resumed; listeners and dials under way that
+   * are not granted any more are given up. Connections that are open go on, further ones are judged by the new rules.
    * @throws CulvertError `invalid_option` when the server was made without `users`.
    */
   setUsers(users: Users): void {

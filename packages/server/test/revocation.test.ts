@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseUsers, type Users } from "@culvert/policy";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { fullListener } from "../../peer/test/support/full-listener.ts";
 import { Server } from "../src/index.ts";
 import { listened, opened } from "./support/asking.ts";
 import { EchoService } from "./support/echo-service.ts";
@@ -169,6 +170,20 @@ describe("T26: rules that change", () => {
     stream.write(Buffer.from("still here"));
     expect(await echoed.promise).toBe("still here");
     expect(server.sessions()[0]?.tunnels.map(({ address }) => address)).toEqual([keeps.ready]);
+  });
+
+  test("a dial under way is given up when its address is not allowed any more, and one that still is goes on", async () => {
+    const [first, second] = [await fullListener("127.0.0.1"), await fullListener("127.0.0.2")];
+    const may = (...allow: string[]) => usersOf({ ann: { tokens: [tokenLine(ann)], connect: { allow } } });
+    server.setUsers(may("127.0.0.1:*", "127.0.0.2:*"));
+    const session = await open(ann);
+    const refused = opened(session, `127.0.0.1:${first.port}`);
+    void opened(session, `127.0.0.2:${second.port}`);
+    const dials = (): number | undefined => server.sessions()[0]?.dialing.dialing;
+    await expect.poll(dials).toBe(2);
+    server.setUsers(may("127.0.0.2:*"));
+    expect(await refused).toBe("forbidden");
+    expect(dials()).toBe(1);
   });
 
   test("a listener that was being opened meanwhile is not granted either, whenever the rules change", async () => {
