@@ -94,6 +94,19 @@ describe("T14: who is revoked", () => {
     expect(session.link.state).toBe("attached");
   });
 
+  test("F48: an id that stands for another token now lets in who has that one, and nobody who has the old one", async () => {
+    const other = ann.replace("aaa", "bbb");
+    const now = usersOf({ ann: { ...BOTH.ann, tokens: [tokenLine(other)] } });
+    const over = ended(await open(ann));
+    const client = await RawClient.connect(server.address?.url ?? "", { token: ann });
+    server.setUsers(now);
+    expect(await over).toBe("revoked");
+    await open(other);
+    server.setUsers(now); // for some other reason
+    expect(await client.rejected(helloOf({ name: "late" }))).toMatchObject({ code: "revoked" });
+    expect(server.sessions()).toHaveLength(1);
+  });
+
   test("F48: whose credential was taken out, not who came with the other one", async () => {
     const second = ann.replace("annannan", "annannn2");
     const two = usersOf({ ann: { ...BOTH.ann, tokens: [tokenLine(ann), tokenLine(second)] } });
