@@ -76,6 +76,7 @@ export class Server {
   readonly #admission: Admission;
   readonly #authenticators: Authenticators;
   readonly #authority: Authority;
+  readonly #audit: Audit | undefined;
   readonly #ownPorts = new OwnPorts();
   readonly #door: Door;
   readonly #unmounts: (() => void)[] = [];
@@ -91,6 +92,7 @@ export class Server {
     this.#log = this.#options.logger;
     const { audit: write, users, host } = this.#options;
     const audit = write === undefined ? undefined : new Audit(write, this.#log);
+    this.#audit = audit;
     const emit = (event: ServerEvent): void => {
       audit?.hear(event);
       this.#listeners.tell(event);
@@ -305,6 +307,7 @@ export class Server {
     for (const unmount of this.#unmounts.splice(0)) unmount();
     await Promise.all([closed, ...sessions.map((session) => session.listenersClosed())]);
     this.#admission.close();
+    this.#audit?.close();
     this.#become("closed");
     this.#log.info({}, "server closed");
   }

@@ -152,6 +152,26 @@ describe("the audit of a server", () => {
     session.link.close();
   });
 
+  test("names a few of the addresses of a name, however many its resolver says", async () => {
+    const records: AuditRecord[] = [];
+    const addresses = Array.from({ length: 300 }, (_, at) => ({ address: `127.0.1.${at % 256}`, family: 4 }));
+    const server = new Server({
+      ...{ port: 0, drainMs: 0, allowConnect: ["*:*"], audit: (record) => void records.push(record) },
+      lookup: (_host, _options, callback) => callback(null, addresses),
+    });
+    await server.start();
+    const session = await openSession(server.address?.url ?? "");
+    for (let count = 0; count < 260; count += 1) {
+      expect(await opened(session, "many.example:80")).toBe("forbidden");
+    }
+    const refused = () => records.filter((record) => record.type === "open_refused");
+    expect(refused()[0]?.addresses).toEqual(addresses.slice(0, 16).map(({ address }) => address));
+    session.link.close();
+    await server.close();
+    // What was left out is told at the end, if there was no time before.
+    expect(refused().reduce((sum, { leftOut = 0 }) => sum + 1 + leftOut, 0)).toBe(260);
+  });
+
   test("shows foreign text cut, and its control characters as escapes", async () => {
     const { url, recorded } = await audited({ allowConnect: [] });
     // A C1 character that begins an escape sequence, in the one place where HTTP lets it pass.
