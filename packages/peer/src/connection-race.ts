@@ -15,11 +15,13 @@ export type Candidate = { readonly host: string; readonly port: number } | { rea
  *
  * @param onOver Called once, when no attempt has a descriptor any more but the one that won: attempts that are given up are
  * closed a moment after the promise has told the outcome.
+ * @param onWon Called with the one that won, before the promise tells it.
  */
 export function raceConnections(
   candidates: readonly Candidate[],
   signal: AbortSignal,
   onOver: () => void = ignore,
+  onWon: (winner: Candidate) => void = ignore,
 ): Promise<Socket> {
   return new Promise((resolve, reject) => {
     const pending = new Set<Socket>();
@@ -83,6 +85,7 @@ export function raceConnections(
         // What listens to the winner would keep the whole race alive for as long as its connection.
         socket.off("close", onClose);
         settle(socket);
+        onWon(candidate);
         resolve(socket);
       });
       if (next < candidates.length) timer = setTimeout(startNext, ATTEMPT_MS);

@@ -9,7 +9,7 @@ import { codeOf } from "./system-error.ts";
 export interface DialOptions {
   /** For everything: finding the name and connecting. */
   readonly timeoutMs: number;
-  /** Gives up. */
+  /** Gives up. Its reason, if it is a CulvertError, says why. */
   readonly signal?: AbortSignal;
   /** Finds the addresses of a name, as for `net.connect`; default is the system's resolver. */
   readonly lookup?: LookupFunction | undefined;
@@ -21,6 +21,11 @@ export interface DialOptions {
    * dials. Default: all are dialed.
    */
   readonly faultOf?: ((address: string) => CulvertError | undefined) | undefined;
+  /**
+   * Called before the promise resolves with the address that was dialed, as `faultOf` was asked for it; not for a Unix socket.
+   * The socket itself does not know it any more once the target has reset it.
+   */
+  readonly onConnected?: (address: string) => void;
   /** Called once, when nothing of the dial is left but the socket: an attempt that is given up is closed a moment later. */
   readonly onOver?: () => void;
 }
@@ -30,12 +35,16 @@ export interface DialOptions {
  * with half-open allowed, TCP_NODELAY and keepalive; the caller owns it.
  *
  * @throws CulvertError (as a rejection) `bad_address`, what `faultOf` said if no address may be dialed, `target_refused`, `target_unreachable`, `target_unresolvable`,
- * `target_timeout`, `resource_exhausted`, `dial_failed`, and `cancelled` after `signal`.
+ * `target_timeout`, `resource_exhausted`, `dial_failed`, and after `signal` its reason or `cancelled`.
  */
 export async function dial(target: Endpoint, options: DialOptions): Promise<Socket> {
   const stop = new AbortController();
-  const onAbort = () =>
-    stop.abort(new CulvertError("cancelled", undefined, { cause: options.signal?.reason }));
+  const onAbort = () => {
+    const reason: unknown = options.signal?.reason;
+    stop.abort(
+      reason instanceof CulvertError ? reason : new CulvertError("cancelled", undefined, { cause: reason }),
+    );
+  };
   if (options.signal?.aborted) onAbort();
   options.signal?.addEventListener("abort", onAbort);
   const timer = setTimeout(() => {
@@ -48,7 +57,9 @@ export async function dial(target: Endpoint, options: DialOptions): Promise<Sock
     checkTarget(target);
     const candidates = await candidatesOf(target, stop.signal, options);
     isRacing = true;
-    return await raceConnections(candidates, stop.signal, options.onOver);
+    return await raceConnections(candidates, stop.signal, options.onOver, (winner) => {
+      if ("host" in winner) options.onConnected?.(winner.host);
+    });
   } catch (error) {
     throw error instanceof CulvertError ? error : dialError(target, error);
   } finally {

@@ -78,7 +78,7 @@ export class DialingSide {
   readonly #pipeOptions: SocketPipeOptions;
   /** One for all sockets: a closure of each would keep its whole dial alive. */
   readonly #onSocketClose = (): void => this.#options.sockets?.leave();
-  readonly #dials = new Set<AbortController>();
+  readonly #dials = new Map<AbortController, DialDecision>();
   #open = 0;
   #connected = 0;
   #refused = 0;
@@ -116,15 +116,24 @@ export class DialingSide {
 
   /** Gives up every dial under way; connections that are carried go on. */
   cancelDials(): void {
-    for (const dialing of this.#dials) dialing.abort();
+    for (const dialing of this.#dials.keys()) dialing.abort();
+  }
+
+  /** Gives up the dials under way that are not allowed any more; connections that are carried go on. */
+  judgeDials(faultOf: (decision: DialDecision) => CulvertError | undefined): void {
+    for (const [dialing, decision] of this.#dials) {
+      const fault = faultOf(decision);
+      if (fault !== undefined) dialing.abort(fault);
+    }
   }
 
   async #dial(incoming: IncomingStream, decision: DialDecision & { kind: "dial" }): Promise<void> {
     const { endpoint, faultOf } = decision;
     const dialing = new AbortController();
-    this.#dials.add(dialing);
+    this.#dials.set(dialing, decision);
     incoming.onCancelled = () => dialing.abort();
     let socket: Socket;
+    let address: string | undefined;
     let isOver = false;
     let hasFailed = false;
     // Not when the outcome is known: who opens and resets in a row would have more descriptors than there are places.
@@ -138,6 +147,9 @@ export class DialingSide {
         lookup: this.#options.lookup,
         lookupShare: this.#lookupShare,
         faultOf,
+        onConnected: (dialed) => {
+          address = dialed;
+        },
         onOver: () => {
           isOver = true;
           this.#options.room?.leave();
@@ -155,18 +167,28 @@ export class DialingSide {
     }
     socket.on("close", this.#onSocketClose);
     // Cancelled while the connection was being handed over: nobody would ever end it.
-    if (dialing.signal.aborted) resetSocket(socket);
-    else this.#carry(incoming, decision, socket);
+    if (dialing.signal.aborted) {
+      resetSocket(socket);
+      const reason: unknown = dialing.signal.reason;
+      if (reason instanceof CulvertError) this.#refuse(incoming, decision, reason.code, reason.message);
+    } else this.#carry(incoming, decision, socket, address);
   }
 
-  #carry(incoming: IncomingStream, decision: DialDecision & { kind: "dial" }, socket: Socket): void {
+  #carry(
+    incoming: IncomingStream,
+    decision: DialDecision & { kind: "dial" },
+    socket: Socket,
+    address: string | undefined,
+  ): void {
     this.#open += 1;
     this.#connected += 1;
     const about = { stream: incoming.id, target: formatEndpoint(decision.endpoint) };
-    this.#options.watch?.onConnected(incoming.id, decision, socket.remoteAddress);
     const pipe = new SocketPipe(socket, this.#pipeOptions, about);
+    // Before anybody is told: who ends the session because of this connection ends it, too.
+    const stream = incoming.accept(pipe);
+    this.#options.watch?.onConnected(incoming.id, decision, address);
     this.#options.logger.debug({ ...about, visitor: incoming.request.visitor }, "target connected");
-    pipe.start(incoming.accept(pipe));
+    pipe.start(stream);
   }
 
   #ended(result: PipeResult, about: LogFields | undefined): void {

@@ -61,7 +61,7 @@ export type AuditFact =
         readonly type: "open_refused";
         readonly stream: number;
         readonly target: string | undefined;
-        /** The IP addresses that the target turned out to have. */
+        /** The IP addresses that the target turned out to have, the first 16 of them. */
         readonly addresses: readonly string[];
         readonly code: ErrorCode;
         readonly reason: string | undefined;

@@ -48,6 +48,11 @@ export class Audit {
     excess.last = fact;
   }
 
+  /** Nothing more is recorded later: what waits is recorded now. */
+  close(): void {
+    for (const excess of this.#excess.values()) this.#tellLast(excess);
+  }
+
   /** Records what an event says. */
   hear(event: ServerEvent): void {
     if (event.type === "refused") {
@@ -72,16 +77,18 @@ export class Audit {
 
   #tellLater(excess: Excess): void {
     setTimeout(() => {
-      const { last, leftOut } = excess;
-      if (last === undefined) return;
-      if (!excess.bucket.take(performance.now())) {
-        this.#tellLater(excess);
-        return;
-      }
-      excess.last = undefined;
-      excess.leftOut = 0;
-      this.tell(leftOut === 0 ? last : { ...last, leftOut });
+      if (excess.last === undefined) return;
+      if (excess.bucket.take(performance.now())) this.#tellLast(excess);
+      else this.#tellLater(excess);
     }, 1000 / RATE.perSecond).unref();
+  }
+
+  #tellLast(excess: Excess): void {
+    const { last, leftOut } = excess;
+    if (last === undefined) return;
+    excess.last = undefined;
+    excess.leftOut = 0;
+    this.tell(leftOut === 0 ? last : { ...last, leftOut });
   }
 }
 

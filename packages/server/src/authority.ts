@@ -35,8 +35,6 @@ export type Wish =
 export class Authority {
   readonly #options: AuthorityOptions;
   #users: Users | undefined;
-  /** Tokens of the present users whose id stood for another token before. */
-  #replaced: ReadonlySet<string> = new Set();
 
   constructor(options: AuthorityOptions) {
     this.#options = options;
@@ -70,7 +68,6 @@ export class Authority {
 
   /** From the next decision on these are the users. */
   setUsers(users: Users): void {
-    this.#replaced = replacedTokens(this.#users, users);
     this.#users = users;
   }
 
@@ -116,16 +113,16 @@ export class Authority {
     if ((this.expiryOf(identity) ?? Number.POSITIVE_INFINITY) <= now) return true;
     if (identity.user === undefined) return false;
     const user = this.#users?.byName.get(identity.user);
-    return user === undefined || !this.#holds(user, identity.credential);
+    return user === undefined || !this.#holds(user, identity);
   }
 
   /** Does the user still have what was shown? */
-  #holds(user: User, credential: string): boolean {
+  #holds(user: User, { credential, digest }: Identity): boolean {
     const colon = credential.indexOf(":");
     const [kind, value] = [credential.slice(0, colon), credential.slice(colon + 1)];
     switch (kind) {
       case "token":
-        return !this.#replaced.has(value) && user.tokens.some(({ id }) => id === value);
+        return user.tokens.some(({ id, sha256 }) => id === value && sha256 === digest);
       case "key":
         return user.keys.some((key) => key === value || key === `ed25519:${value}`);
       case "certificate":
@@ -134,14 +131,4 @@ export class Authority {
         return false;
     }
   }
-}
-
-/** An id that stands for another token now: who has the old one has nothing. */
-function replacedTokens(before: Users | undefined, now: Users): ReadonlySet<string> {
-  const replaced = new Set<string>();
-  for (const [id, { token }] of now.byTokenId) {
-    const former = before?.byTokenId.get(id)?.token.sha256;
-    if (former !== undefined && former !== token.sha256) replaced.add(id);
-  }
-  return replaced;
 }

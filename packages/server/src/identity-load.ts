@@ -9,7 +9,7 @@ export interface CountedSession {
   readonly listeners: number;
 }
 
-/** A bucket is full again after a second, so nothing of a load that is empty need be kept for longer. */
+/** A bucket is full again after a second, so nothing of a load that is empty for so long need be kept. */
 const FORGET_MS = 1000;
 
 /** What one identity has at the same time, all its sessions together. */
@@ -17,17 +17,19 @@ export class IdentityLoad {
   readonly #sessions = new Set<CountedSession>();
   #opens: TokenBucket | undefined;
   #perSecond = 0;
-
-  get isEmpty(): boolean {
-    return this.#sessions.size === 0;
-  }
+  /** Set while there is no session. */
+  #forgetting: NodeJS.Timeout | undefined;
 
   add(session: CountedSession): void {
+    clearTimeout(this.#forgetting);
     this.#sessions.add(session);
   }
 
-  remove(session: CountedSession): void {
+  /** @param onEmpty Called when there was no session for as long as a bucket takes to be full. */
+  remove(session: CountedSession, onEmpty: () => void): void {
     this.#sessions.delete(session);
+    // Not at once: who ends its session and begins another one may open no more than who does not.
+    if (this.#sessions.size === 0) this.#forgetting = setTimeout(onEmpty, FORGET_MS).unref();
   }
 
   /** Why one stream more may not be opened. @param more 1 if it is not counted as a stream of its session yet. */
@@ -51,8 +53,10 @@ export class IdentityLoad {
   #mayOpen(perSecond: number): boolean {
     const now = performance.now();
     if (this.#opens === undefined || this.#perSecond !== perSecond) {
+      // A hook may give each login another number; who goes from one to the other and back finds no full bucket.
+      const left = this.#opens?.level(now) ?? perSecond;
       this.#perSecond = perSecond;
-      this.#opens = new TokenBucket({ burst: Math.max(1, perSecond), perSecond }, now);
+      this.#opens = new TokenBucket({ burst: perSecond, perSecond }, now, left);
     }
     return this.#opens.take(now);
   }
@@ -73,14 +77,6 @@ export class IdentityLoads {
   enter(name: string, session: CountedSession): () => void {
     const load = this.of(name);
     load.add(session);
-    return () => {
-      load.remove(session);
-      // Not at once: who ends its session and begins another one may open no more than who does not.
-      if (load.isEmpty) setTimeout(() => this.#forget(name, load), FORGET_MS).unref();
-    };
-  }
-
-  #forget(name: string, load: IdentityLoad): void {
-    if (load.isEmpty && this.#byName.get(name) === load) this.#byName.delete(name);
+    return () => load.remove(session, () => void this.#byName.delete(name));
   }
 }

@@ -15,6 +15,8 @@ export interface Identity {
    * (`sha256:BASE64` of the public key, `dns:NAME`, …), `shared-token`, `hook` or `none`. Never a secret.
    */
   readonly credential: string;
+  /** Of a user's token: its SHA-256, as in the users file. The id alone may come to stand for another token. */
+  readonly digest?: string | undefined;
   /** Only those that the `authenticate` option gave. */
   readonly grants: Grants | undefined;
   /** Only of the `authenticate` option, ms since the epoch; that of a user is looked up. */

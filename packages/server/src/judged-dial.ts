@@ -28,6 +28,16 @@ export class JudgedDial implements Extract<DialDecision, { kind: "dial" }> {
     return decision.allowed ? undefined : new CulvertError("forbidden", `${address}: ${decision.reason}`);
   };
 
+  /** The rules have changed: why it would not be dialed now, if an address that it was allowed is not allowed any more. */
+  faultNow(): CulvertError | undefined {
+    const { endpoint } = this;
+    const allowed = [...this.#decisions].filter(([, decision]) => decision.allowed);
+    const addresses = allowed.length === 0 ? [undefined] : allowed.map(([address]) => address);
+    const now = addresses.map((address) => this.#rights.decide({ action: "connect", endpoint, address }));
+    const fault = now.find((decision) => !decision.allowed);
+    return fault === undefined ? undefined : new CulvertError("forbidden", fault.reason);
+  }
+
   /** The addresses that the target turned out to have. */
   get addresses(): string[] {
     return [...this.#decisions.keys()];

@@ -20,9 +20,10 @@ export interface Claim {
   bound(port: number): void;
   /**
    * The listener is closed. For `keepMs` nobody but the holder gets the address, so that a client whose session was displaced or
-   * lost finds it again, however many others wait for it.
+   * lost finds it again, however many others wait for it. At most `most` are kept for an identity, and the oldest goes first: who
+   * displaces itself over and over may hold no more that way than it may listen on.
    */
-  release(keepMs?: number): void;
+  release(keepMs?: number, most?: number): void;
 }
 
 /** The port of a Unix socket, which has none. */
@@ -34,6 +35,8 @@ const UNIX = -1;
  */
 export class ListenerTable {
   readonly #byPort = new Map<number, Set<Held>>();
+  /** What is reserved and at which port, by identity; the oldest first. */
+  readonly #kept = new Map<string, Map<Held, number>>();
 
   /**
    * Takes an address before it is bound. Port 0 stands for none until `bound`.
@@ -49,8 +52,8 @@ export class ListenerTable {
         if (at === 0) this.#enter(held, real);
         at = real;
       },
-      release: (keepMs = 0) => {
-        if (keepMs > 0) this.#reserve(held, at, keepMs);
+      release: (keepMs = 0, most = Number.POSITIVE_INFINITY) => {
+        if (keepMs > 0) this.#reserve(held, at, keepMs, most);
         else this.#leave(held, at);
       },
     };
@@ -81,10 +84,17 @@ export class ListenerTable {
   #leave(held: Held, port: number): void {
     const there = this.#byPort.get(port);
     if (there?.delete(held) && there.size === 0) this.#byPort.delete(port);
+    const { owner } = held.holder;
+    const kept = this.#kept.get(owner);
+    if (kept?.delete(held) && kept.size === 0) this.#kept.delete(owner);
   }
 
-  #reserve(held: Held, port: number, keepMs: number): void {
+  #reserve(held: Held, port: number, keepMs: number, most: number): void {
     held.isReserved = true;
+    const { owner } = held.holder;
+    const kept = this.#kept.get(owner) ?? new Map<Held, number>();
+    this.#kept.set(owner, kept.set(held, port));
+    for (const [oldest, at] of kept) if (kept.size > most) this.#leave(oldest, at);
     setTimeout(() => this.#leave(held, port), keepMs).unref();
   }
 }

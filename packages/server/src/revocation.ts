@@ -20,10 +20,10 @@ export class Revocation {
     this.#sessions = sessions;
   }
 
-  /** The rules have changed: who may not be here goes, and what may not listen is closed. */
+  /** The rules have changed: who may not be here goes, and what may not listen or be dialed is given up. */
   apply(): void {
     this.#endRevoked();
-    for (const session of this.#sessions()) session.judgeListeners();
+    for (const session of this.#sessions()) session.judgeAgain();
   }
 
   /** A session has begun, or goes on for another credential. */

@@ -162,8 +162,8 @@ export class ServerSession implements CountedSession {
     const { rights } = this.#options;
     const isSame = rights.identity === who;
     rights.identity = who;
-    // By another way, or with other grants of the hook, it may have to give up what it listens on.
-    if (!isSame) this.judgeListeners();
+    // By another way, or with other grants of the hook, it may have to give up what it listens on and dials.
+    if (!isSame) this.judgeAgain();
     this.#remoteAddress = remoteAddress;
   }
 
@@ -172,9 +172,12 @@ export class ServerSession implements CountedSession {
     this.#tunnels.close(code);
   }
 
-  /** The rules have changed, see {@link SessionTunnels.judgeAgain}. What is open and was dialed goes on. */
-  judgeListeners(): void {
+  /** The rules have changed: listeners and dials under way that they do not allow any more end. What is open goes on. */
+  judgeAgain(): void {
     this.#tunnels.judgeAgain();
+    this.#dialing.judgeDials((decision) =>
+      decision instanceof JudgedDial ? decision.faultNow() : undefined,
+    );
   }
 
   /** After the end: resolves when all listeners are closed and their addresses free. */

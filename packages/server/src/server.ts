@@ -61,6 +61,7 @@ export class Server {
   readonly #admission: Admission;
   readonly #authenticators: Authenticators;
   readonly #authority: Authority;
+  readonly #audit: Audit | undefined;
   readonly #ownPorts = new OwnPorts();
   readonly #door: Door;
   readonly #own: OwnEndpoint;
@@ -74,6 +75,7 @@ export class Server {
     this.#log = this.#options.logger;
     const { audit: write, users, host } = this.#options;
     const audit = write === undefined ? undefined : new Audit(write, this.#log);
+    this.#audit = audit;
     const emit = (event: ServerEvent): void => {
       audit?.hear(event);
       this.#listeners.tell(event);
@@ -177,8 +179,8 @@ export class Server {
 
   /**
    * From now on these are the users: who may come in, and what each may do. Sessions whose user is gone or has expired, or
-   * whose credential is not in it any more, end with `revoked` and cannot be resumed; listeners that are not granted any more
-   * are closed. Connections that are open go on, further ones are judged by the new rules.
+   * whose credential is not in it any more, end with `revoked` and cannot be resumed; listeners and dials under way that
+   * are not granted any more are given up. Connections that are open go on, further ones are judged by the new rules.
    * @throws CulvertError `invalid_option` when the server was made without `users`.
    */
   setUsers(users: Users): void {
@@ -235,6 +237,7 @@ export class Server {
     for (const unmount of this.#unmounts.splice(0)) unmount();
     await Promise.all([closed, ...sessions.map((session) => session.listenersClosed())]);
     this.#admission.close();
+    this.#audit?.close();
     this.#become("closed");
     this.#log.info({}, "server closed");
   }

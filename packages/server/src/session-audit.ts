@@ -4,6 +4,9 @@ import type { Audit } from "./audit.ts";
 import { JudgedDial } from "./judged-dial.ts";
 import type { SessionIdentity } from "./server-events.ts";
 
+/** Of a name, in one record: whoever answers for it may say thousands. */
+const MOST_ADDRESSES = 16;
+
 /** Records what one session does. */
 export class SessionAudit implements DialWatch {
   readonly #audit: Audit;
@@ -30,7 +33,7 @@ export class SessionAudit implements DialWatch {
   onRefused(incoming: IncomingStream, decision: DialDecision, code: ErrorCode, reason?: string): void {
     if (code === "cancelled") return;
     const { target } = incoming.request;
-    const addresses = decision instanceof JudgedDial ? decision.addresses : [];
+    const addresses = decision instanceof JudgedDial ? decision.addresses.slice(0, MOST_ADDRESSES) : [];
     this.#audit.tellRefusal({
       type: "open_refused",
       ...this.#by,

@@ -37,6 +37,11 @@ export class SessionRights {
     return this.#load.faultOfOpen(this.#authority.grantsOf(this.identity).limits, more);
   }
 
+  /** As many listeners may the identity have; undefined: the server's limits count alone. */
+  get mostListeners(): number | undefined {
+    return this.#authority.grantsOf(this.identity).limits.listeners;
+  }
+
   faultOfListen(): "tunnel_limit" | undefined {
     return this.#load.faultOfListen(this.#authority.grantsOf(this.identity).limits);
   }

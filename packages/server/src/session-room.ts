@@ -38,8 +38,11 @@ export class SessionRoom {
     if (!memory.takesNewSessions) return "resource_exhausted";
     // By the limit of the identity only its own give way.
     const own = sessions().filter(({ who }) => who.name === owner);
-    const isOwnFull = most !== undefined && own.length + expected.own >= most;
-    if (isOwnFull && !this.#endLongest("session_limit", own)) return "session_limit";
+    // Several, where the limit was higher before; none where that would not be enough.
+    const tooMany = most === undefined ? 0 : own.length + expected.own + 1 - most;
+    const detached = longestFirst(own);
+    if (tooMany > detached.length) return "session_limit";
+    for (const session of detached.slice(0, Math.max(0, tooMany))) this.#giveWay(session, "session_limit");
     if (sessions().length + expected.all < maxSessions) return undefined;
     return this.#endLongest("session_limit", sessions()) ? undefined : "session_limit";
   }

@@ -115,11 +115,14 @@ export class SessionTunnels {
   /** The rules have changed: what they do not allow any more is closed. Connections go on. */
   judgeAgain(): void {
     for (const slot of [...this.#slots.values()]) {
-      if (slot.state.name !== "open") continue;
-      const { asked, tunnel } = slot.state.opened;
-      if (this.#options.rights.faultOfListener(asked, hostOf(tunnel.address)) !== undefined)
+      // One that is being opened is judged when it is.
+      if (slot.state.name === "open" && this.#faultOf(slot.state.opened) !== undefined)
         this.#closeSlot(slot, "forbidden");
     }
+  }
+
+  #faultOf({ asked, tunnel }: Opened): CulvertError | undefined {
+    return this.#options.rights.faultOfListener(asked, hostOf(tunnel.address));
   }
 
   /** After `close`: resolves when all listeners are closed and their addresses free. */
@@ -139,9 +142,13 @@ export class SessionTunnels {
     };
     try {
       const opened = await this.#bind(request, log);
-      // The session may have ended meanwhile, or the client may want it no more.
+      // The session may have ended meanwhile, the client may want it no more, or the rules may have changed.
       if (slot.state.name === "closing") {
         this.#release(opened, slot, slot.state.code);
+        return;
+      }
+      if (this.#faultOf(opened) !== undefined) {
+        this.#release(opened, slot, "forbidden");
         return;
       }
       const { address } = opened;
@@ -214,7 +221,7 @@ export class SessionTunnels {
       .close()
       .catch((error: unknown) => slot.log.warn({ cause: String(error) }, "the listener did not close well"))
       .finally(() => {
-        claim.release(COMES_BACK.has(code) ? KEEP_MS : 0);
+        claim.release(COMES_BACK.has(code) ? KEEP_MS : 0, this.#options.rights.mostListeners);
         this.#closing.delete(closing);
         request.closed(code); // only now is the address free for another tunnel of the client
         slot.log.info({ name: request.name, listen: request.listen, code }, "tunnel closed");

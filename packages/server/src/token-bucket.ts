@@ -5,15 +5,16 @@ export interface BucketSize {
   readonly perSecond: number;
 }
 
-/** How often something may be done. Full at first. */
+/** How often something may be done. */
 export class TokenBucket {
   readonly #size: BucketSize;
   #tokens: number;
   #at: number;
 
-  constructor(size: BucketSize, now: number) {
+  /** @param tokens How many there are now, as far as there is room for them. Default: full. */
+  constructor(size: BucketSize, now: number, tokens: number = size.burst) {
     this.#size = size;
-    this.#tokens = size.burst;
+    this.#tokens = tokens;
     this.#at = now;
   }
 

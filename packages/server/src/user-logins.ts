@@ -10,7 +10,7 @@ import type { PeerCertificate } from "./peer-certificate.ts";
 import { ServerNames } from "./server-names.ts";
 
 /** Somebody that one credential of a request names. */
-export type Claim = Pick<Identity, "name" | "user" | "credential">;
+export type Claim = Pick<Identity, "name" | "user" | "credential" | "digest">;
 /** `why` is for our log only. `isStale`: a challenge that does not count, which says nothing of who answered it. */
 export type Found = { readonly claim: Claim } | { readonly why: string; readonly isStale?: true };
 
@@ -59,7 +59,7 @@ export class UserLogins {
     const isRight = timingSafeEqual(digest, digestOf(known?.token.sha256));
     if (known === undefined) return { why: "an unknown token" };
     const credential = `token:${known.token.id}`;
-    return isRight ? claimOf(known.user, credential) : { why: `a wrong ${credential}` };
+    return isRight ? claimOf(known.user, credential, known.token.sha256) : { why: `a wrong ${credential}` };
   }
 
   /** Something new to sign, for the next login by key. */
@@ -110,11 +110,11 @@ export class UserLogins {
   }
 }
 
-function claimOf(user: User, credential: string): Found {
+function claimOf(user: User, credential: string, digest?: string): Found {
   if (user.expiresAt !== undefined && user.expiresAt <= Date.now()) {
     return { why: `the user ${user.name} has expired` };
   }
-  return { claim: { name: `user:${user.name}`, user: user.name, credential } };
+  return { claim: { name: `user:${user.name}`, user: user.name, credential, digest } };
 }
 
 export function sha256(text: string): Buffer {

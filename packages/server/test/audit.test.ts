@@ -7,6 +7,7 @@ import { type AuditRecord, Server } from "../src/index.ts";
 import { listened, opened, portOf } from "./support/asking.ts";
 import { EchoService } from "./support/echo-service.ts";
 import { helloOf, openSession, RawClient } from "./support/raw-client.ts";
+import { ann, tokenLine } from "./support/tokens.ts";
 
 const TOKEN = "canary-0123456789abcdef";
 
@@ -104,6 +105,42 @@ describe("the audit of a server", () => {
     expect(records).toHaveLength(1);
   });
 
+  test("names the address that was dialed as it was judged, however the resolver spells it, and its rule", async () => {
+    await using echo = await EchoService.start();
+    const records: AuditRecord[] = [];
+    await using server = new Server({
+      port: 0,
+      drainMs: 0,
+      allowConnect: ["*:*", "127.0.0.1:*"],
+      lookup: (_host, _options, callback) => callback(null, [{ address: "::FFFF:127.0.0.1", family: 6 }]),
+      audit: (record) => records.push(record),
+    });
+    await server.start();
+    const session = await openSession(server.address?.url ?? "");
+    expect(await opened(session, `db.example:${echo.port}`)).toBe("accepted");
+    const open = records.find(({ type }) => type === "open");
+    expect(open).toMatchObject({ address: "::FFFF:127.0.0.1", rule: "allowConnect[1]" });
+    session.link.close();
+  });
+
+  test("T14: who is revoked because of what a record says keeps nothing of that connection", async () => {
+    await using echo = await EchoService.start();
+    const usersOf = (users: object) => parseUsers(JSON.stringify({ version: 1, users }), "u");
+    const records: AuditRecord[] = [];
+    const onRecord = (record: AuditRecord): void => {
+      records.push(record);
+      if (record.type === "open") server.setUsers(usersOf({}));
+    };
+    const rule = `127.0.0.1:${echo.port}`;
+    const users = usersOf({ ann: { tokens: [tokenLine(ann)], connect: { allow: [rule] } } });
+    await using server = new Server({ port: 0, drainMs: 0, users, audit: onRecord });
+    await server.start();
+    const session = await openSession(server.address?.url ?? "", helloOf(), { token: ann });
+    expect(await opened(session, rule)).toBe("revoked");
+    await expect.poll(() => echo.connections[0]?.destroyed).toBe(true);
+    await expect.poll(() => records.at(-1)).toMatchObject({ type: "close", code: "revoked" });
+  });
+
   test("says who listens where, and who came to visit", async () => {
     const { url, recorded } = await audited({ allowListen: ["*"] });
     const session = await openSession(url, helloOf(), { token: TOKEN });
@@ -122,6 +159,26 @@ describe("the audit of a server", () => {
     session.link.closeTunnel(answer.id);
     expect(await recorded("listen_closed")).toMatchObject({ code: "closed" });
     session.link.close();
+  });
+
+  test("names a few of the addresses of a name, however many its resolver says", async () => {
+    const records: AuditRecord[] = [];
+    const addresses = Array.from({ length: 300 }, (_, at) => ({ address: `127.0.1.${at % 256}`, family: 4 }));
+    const server = new Server({
+      ...{ port: 0, drainMs: 0, allowConnect: ["*:*"], audit: (record) => void records.push(record) },
+      lookup: (_host, _options, callback) => callback(null, addresses),
+    });
+    await server.start();
+    const session = await openSession(server.address?.url ?? "");
+    for (let count = 0; count < 260; count += 1) {
+      expect(await opened(session, "many.example:80")).toBe("forbidden");
+    }
+    const refused = () => records.filter((record) => record.type === "open_refused");
+    expect(refused()[0]?.addresses).toEqual(addresses.slice(0, 16).map(({ address }) => address));
+    session.link.close();
+    await server.close();
+    // What was left out is told at the end, if there was no time before.
+    expect(refused().reduce((sum, { leftOut = 0 }) => sum + 1 + leftOut, 0)).toBe(260);
   });
 
   test("shows foreign text cut, and its control characters as escapes", async () => {

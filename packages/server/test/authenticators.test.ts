@@ -145,6 +145,7 @@ describe("who it is", () => {
         name: "user:alice",
         user: "alice",
         credential: `token:${ALICES.text.slice(8, 16)}`,
+        digest: ALICES.digest.slice("k3v9q2m1:sha256:".length),
         grants: undefined,
         expiresAt: undefined,
         isLocal: false,

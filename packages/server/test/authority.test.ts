@@ -21,7 +21,10 @@ function authority(options: Partial<ConstructorParameters<typeof Authority>[0]> 
   });
 }
 
-const alice = somebody({ name: "user:alice", user: "alice", credential: "token:k3v9q2m1" });
+const alice = somebody({
+  ...{ name: "user:alice", user: "alice", credential: "token:k3v9q2m1" },
+  digest: TOKEN.slice("k3v9q2m1:sha256:".length),
+});
 const common = commonGrants({ allowConnect: ["db.internal:5432"], allowListen: undefined });
 
 describe("Authority.grantsOf", () => {

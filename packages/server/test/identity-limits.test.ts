@@ -1,6 +1,7 @@
 import { connect } from "node:net";
-import { parseUsers } from "@culvert/policy";
-import { afterEach, describe, expect, onTestFinished, test } from "vitest";
+import { parseUsers, type Users } from "@culvert/policy";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { type IdentityLoad, IdentityLoads } from "../src/identity-load.ts";
 import { Server } from "../src/index.ts";
 import { listened, opened, portOf } from "./support/asking.ts";
 import { EchoService } from "./support/echo-service.ts";
@@ -11,14 +12,18 @@ import { vanish } from "./support/vanishing.ts";
 let server: Server | undefined;
 afterEach(() => server?.close());
 
-/** A server where ann has these limits and bob none; both may connect to loopback and listen there. */
-async function serve(limits: object): Promise<void> {
+/** Ann has these limits and bob none; both may connect to loopback and listen there. */
+function usersWith(limits: object): Users {
   const may = { connect: { allow: ["127.0.0.1:*"] }, listen: { allow: ["*"] } };
   const users = {
     ann: { tokens: [tokenLine(ann)], limits, ...may },
     bob: { tokens: [tokenLine(bob)], ...may },
   };
-  server = new Server({ port: 0, drainMs: 0, users: parseUsers(JSON.stringify({ version: 1, users }), "u") });
+  return parseUsers(JSON.stringify({ version: 1, users }), "u");
+}
+
+async function serve(limits: object): Promise<void> {
+  server = new Server({ port: 0, drainMs: 0, users: usersWith(limits) });
   await server.start();
 }
 
@@ -48,6 +53,36 @@ function hold({ link }: RawSession, target: string): Promise<string> {
   });
 }
 
+describe("IdentityLoads", () => {
+  const nothing = { streams: 0, listeners: 0 };
+  const opened = (load: IdentityLoad, opensPerSecond: number): number => {
+    const tries = Array.from({ length: 20 }, () => load.faultOfOpen({ opensPerSecond }, 0));
+    return tries.filter((fault) => fault === undefined).length;
+  };
+  beforeEach(() => void vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] }));
+  afterEach(() => void vi.useRealTimers());
+
+  test("what was opened is not forgotten a second after some session, but a second after the last", () => {
+    const loads = new IdentityLoads();
+    loads.enter("x", nothing)();
+    vi.advanceTimersByTime(900);
+    const leave = loads.enter("x", nothing);
+    expect(opened(loads.of("x"), 10)).toBe(10);
+    leave();
+    vi.advanceTimersByTime(100);
+    expect(opened(loads.of("x"), 10)).toBe(1);
+    vi.advanceTimersByTime(900);
+    expect(opened(loads.of("x"), 10)).toBe(10);
+  });
+
+  test("who has another number at each login finds no full bucket behind each", () => {
+    const load = new IdentityLoads().of("x");
+    expect([10, 20, 10, 20].map((perSecond) => opened(load, perSecond))).toEqual([10, 0, 0, 0]);
+    vi.advanceTimersByTime(500);
+    expect([10, 20].map((perSecond) => opened(load, perSecond))).toEqual([10, 0]);
+  });
+});
+
 describe("the limits of an identity, all its sessions together", () => {
   test("T43: sessions; its own detached one gives way, an attached one and others never", async () => {
     await serve({ sessions: 2 });
@@ -71,6 +106,25 @@ describe("the limits of an identity, all its sessions together", () => {
     }
     expect(server?.stats()).toMatchObject({ sessions: 4, attached: 1, detached: 3 });
     expect(live.link.state).toBe("attached");
+  });
+
+  test("T43: a lower number counts at the next session: as many give way as are too many, none if that would not do", async () => {
+    await serve({});
+    const names = (): string[] | undefined => server?.sessions().map(({ name }) => name);
+    const [a, b, c] = [
+      await open(ann, "a"),
+      await open(ann, "b"),
+      await open(ann, "c"),
+      await open(ann, "d"),
+    ];
+    await vanish(server!, a);
+    await vanish(server!, b);
+    server?.setUsers(usersWith({ sessions: 2 }));
+    expect(await rejected(ann, "e")).toBe("session_limit");
+    expect(names()).toEqual(["a", "b", "c", "d"]);
+    await vanish(server!, c);
+    await open(ann, "e");
+    expect(names()).toEqual(["d", "e"]);
   });
 
   test("streams, also those of visitors", async () => {

@@ -91,4 +91,20 @@ describe("ListenerTable", () => {
     claim.release();
     expect(codeOf(() => table.claim(bob, "127.0.0.1", 8000))).toBe("claimed");
   });
+
+  test("T25: no more is kept for an identity than it may listen on, whatever it called its clients; the oldest is free", () => {
+    const table = new ListenerTable();
+    for (const port of [1, 2, 3, 4]) {
+      table.claim({ ...ann, name: `client-${port}` }, "127.0.0.1", 8000 + port).release(10_000, 2);
+    }
+    const codes = [1, 2, 3, 4].map((port) => codeOf(() => table.claim(bob, "0.0.0.0", 8000 + port)));
+    expect(codes).toEqual(["claimed", "claimed", "listener_held", "listener_held"]);
+    // What was kept and was taken again is not kept any more.
+    const again = { ...ann, name: "client-3" };
+    table.claim(again, "127.0.0.1", 8003);
+    table.claim(again, "127.0.0.1", 8005).release(10_000, 2);
+    table.claim(again, "127.0.0.1", 8006).release(10_000, 2);
+    expect(codeOf(() => table.claim(bob, "127.0.0.1", 8003))).toBe("listener_held");
+    expect(codeOf(() => table.claim(bob, "127.0.0.1", 8004))).toBe("claimed");
+  });
 });

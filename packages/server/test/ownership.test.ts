@@ -9,12 +9,14 @@ import { helloOf, openSession, type RawSession } from "./support/raw-client.ts";
 import { ann, bob, tokenLine } from "./support/tokens.ts";
 import { vanish } from "./support/vanishing.ts";
 
+const cat = ann.replaceAll("annannan", "catcatca");
 const users = parseUsers(
   JSON.stringify({
     version: 1,
     users: {
       ann: { tokens: [tokenLine(ann)], listen: { allow: ["*:*"] } },
       bob: { tokens: [tokenLine(bob)], listen: { allow: ["*:*"] } },
+      cat: { tokens: [tokenLine(cat)], listen: { allow: ["*:*"] }, limits: { listeners: 1 } },
     },
   }),
   "users.json",
@@ -71,6 +73,18 @@ describe("who holds a listener", () => {
     expect(await listened(other, listen)).toMatchObject(held);
     expect(await listened(again, listen)).toHaveProperty("ready");
     expect(await listened(other, listen)).toMatchObject(held);
+  });
+
+  test("T25: who displaces itself over and over holds no more addresses than it may listen on, and one generation", async () => {
+    const ports: string[] = [];
+    for (let round = 0; round < 5; round += 1) {
+      const { ready } = await listened(await open(cat, "shop"), "tcp://127.0.0.1:0");
+      ports.push(ready ?? "");
+    }
+    const other = await open(bob);
+    const answers: (string | undefined)[] = [];
+    for (const port of ports) answers.push((await listened(other, port)).closed);
+    expect(answers).toEqual([undefined, undefined, undefined, "listener_held", "listener_held"]);
   });
 
   test("T25: of 50 clients that claim one port at once exactly one gets it, and none is left behind", async () => {

@@ -1,5 +1,11 @@
+import { once } from "node:events";
+import { linkSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseUsers, type Users } from "@culvert/policy";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { fullListener } from "../../peer/test/support/full-listener.ts";
 import { Server } from "../src/index.ts";
 import { listened, opened } from "./support/asking.ts";
 import { EchoService } from "./support/echo-service.ts";
@@ -88,6 +94,19 @@ describe("T14: who is revoked", () => {
     expect(session.link.state).toBe("attached");
   });
 
+  test("F48: an id that stands for another token now lets in who has that one, and nobody who has the old one", async () => {
+    const other = ann.replace("aaa", "bbb");
+    const now = usersOf({ ann: { ...BOTH.ann, tokens: [tokenLine(other)] } });
+    const over = ended(await open(ann));
+    const client = await RawClient.connect(server.address?.url ?? "", { token: ann });
+    server.setUsers(now);
+    expect(await over).toBe("revoked");
+    await open(other);
+    server.setUsers(now); // for some other reason
+    expect(await client.rejected(helloOf({ name: "late" }))).toMatchObject({ code: "revoked" });
+    expect(server.sessions()).toHaveLength(1);
+  });
+
   test("F48: whose credential was taken out, not who came with the other one", async () => {
     const second = ann.replace("annannan", "annannn2");
     const two = usersOf({ ann: { ...BOTH.ann, tokens: [tokenLine(ann), tokenLine(second)] } });
@@ -164,6 +183,46 @@ describe("T26: rules that change", () => {
     stream.write(Buffer.from("still here"));
     expect(await echoed.promise).toBe("still here");
     expect(server.sessions()[0]?.tunnels.map(({ address }) => address)).toEqual([keeps.ready]);
+  });
+
+  test("a dial under way is given up when its address is not allowed any more, and one that still is goes on", async () => {
+    const [first, second] = [await fullListener("127.0.0.1"), await fullListener("127.0.0.2")];
+    const may = (...allow: string[]) => usersOf({ ann: { tokens: [tokenLine(ann)], connect: { allow } } });
+    server.setUsers(may("127.0.0.1:*", "127.0.0.2:*"));
+    const session = await open(ann);
+    const refused = opened(session, `127.0.0.1:${first.port}`);
+    void opened(session, `127.0.0.2:${second.port}`);
+    const dials = (): number | undefined => server.sessions()[0]?.dialing.dialing;
+    await expect.poll(dials).toBe(2);
+    server.setUsers(may("127.0.0.2:*"));
+    expect(await refused).toBe("forbidden");
+    expect(dials()).toBe(1);
+  });
+
+  test("a listener that was being opened meanwhile is not granted either, whenever the rules change", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "culvert-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const path = join(folder, "listener.sock");
+    const mayListen = (rule: string): void => {
+      server.setUsers(usersOf({ ann: { tokens: [tokenLine(ann)], listen: { allow: [rule] } } }));
+    };
+    mayListen(`unix:${path}`);
+    const session = await open(ann);
+    for (let turns = 0; turns < 30; turns += 1) {
+      // What a process left behind that was killed: it takes some turns to find out that nobody is there.
+      const left = createServer().listen(join(folder, "left.sock"));
+      await once(left, "listening");
+      linkSync(join(folder, "left.sock"), path);
+      left.close();
+      await once(left, "close");
+      const answer = listened(session, `unix://${path}`);
+      for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      mayListen("8000");
+      expect(await (await answer).over).toBe("forbidden");
+      expect(server.sessions()[0]?.tunnels).toEqual([]);
+      mayListen(`unix:${path}`);
+      rmSync(path, { force: true });
+    }
   });
 
   test("a broken file changes nothing: it is no users at all", async () => {
