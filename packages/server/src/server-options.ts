@@ -275,7 +275,7 @@ function checkAuthentication(options: ResolvedServerOptions): void {
   throw invalid(
     `host ${host} can be reached from other machines, so clients must be authenticated: set a token (--token-file, ` +
       "CULVERT_TOKEN, or the token option), users (--users, or the users option) or the authenticate option, listen on " +
-      "127.0.0.1, or let everybody in (--no-auth, or the noAuth option)",
+      "127.0.0.1, or let everybody in (the noAuth option)",
   );
 }
 
