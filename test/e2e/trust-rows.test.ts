@@ -7,6 +7,7 @@ import { Client } from "@culvert/client";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { rawRequest, request, upgradeHeaders } from "../../packages/server/test/support/raw-http.ts";
 import { until } from "../support/deadline.ts";
+import { freePort } from "../support/free-port.ts";
 import { COMMAND, Culvert } from "./support/culvert.ts";
 import { need } from "./support/needed-programs.ts";
 import { type Outcome, run } from "./support/program.ts";
@@ -369,4 +370,60 @@ test("capability 4: openssl shakes hands with TLS 1.2 and 1.3, and with nothing 
     expect((await shake(version)).stdout, version).toMatch(/Verify return code: 0 \(ok\)/);
   }
   expect((await shake("-tls1_1")).code).not.toBe(0);
+});
+
+test("T23, capabilities 6, 7, 102: a port is its owner's, also after kill -9; who may not have it is told why", async () => {
+  using scratch = new ScratchDirectory();
+  await using service = await Service.echo();
+  await using forbidden = await Service.echo();
+  const [port, local] = [await freePort(), `127.0.0.1:${service.port}`];
+  const grants = { listen: { allow: [port] }, connect: { allow: [local] } };
+  const all = { alice: { tokens: [token], ...grants }, bob: { keys: [key], ...grants } };
+  const audit = scratch.file("audit.log");
+  await using server = await Culvert.server([
+    ...flags.tls,
+    "--users",
+    users(scratch, all),
+    "--audit-log",
+    audit,
+  ]);
+  const remote = ["-R", `${port}:${local}`];
+  const alices = [...flags.ca, "--token-file", file("alice.token"), ...remote];
+  {
+    await using first = await Culvert.client(server.url, alices);
+    await echoOnce(port);
+    const bobs = [...flags.ca, "--login-key", file("bob.key"), ...remote];
+    await using other = await Culvert.run(["client", server.url, "--json", ...bobs]);
+    expect(await other.logged("the server cannot listen")).toMatchObject({ code: "listener_held" });
+    await first.end("SIGKILL");
+    await using again = await Culvert.client(server.url, alices);
+    await echoOnce(port);
+    expect(other.stdout.all('"ready":"tunnel"')).toEqual([]);
+    await again.end("SIGTERM");
+    // Now that its owner has left it, the next one gets it.
+    await other.ready("tunnel");
+    await echoOnce(port);
+  }
+
+  await using denied = await Culvert.client(server.url, [
+    ...[...flags.ca, "--token-file", file("alice.token"), "--name", "denied"],
+    ...[
+      "-L",
+      `0:127.0.0.1:${forbidden.port}`,
+      "-L",
+      "0:169.254.169.254:80",
+      "-L",
+      `0:127.0.0.1:${server.port}`,
+    ],
+  ]);
+  for (const denial of denied.tunnelPorts) await expect(echoOnce(denial)).rejects.toThrow();
+  await expect.poll(() => denied.stderr.all('"code":"forbidden"').length).toBeGreaterThanOrEqual(3);
+  expect(forbidden.accepted).toBe(0);
+  const records = readFileSync(audit, "utf8");
+  expect(records.match(/"type":"open_refused"/g)).toHaveLength(3);
+  expect(records).toMatch(/"reason":"denied: 169\.254\.169\.254 is a link-local address/);
+
+  const wrong = ["--token-file", file("shared.token"), "-R", `0:${local}`];
+  await using stranger = await Culvert.run(["client", server.url, ...flags.ca, ...wrong]);
+  expect((await stranger.exit()).code).toBe(77);
 });
