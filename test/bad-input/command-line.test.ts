@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
-import { chmodSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { generateKeyPairSync } from "node:crypto";
+import { chmodSync, mkdirSync, symlinkSync, truncateSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
 import { encodeHello } from "@culvert/protocol";
@@ -7,7 +8,8 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { encodeNote } from "../../packages/protocol/src/frame.ts";
 import { request, upgradeHeaders } from "../../packages/server/test/support/raw-http.ts";
 import { Culvert } from "../e2e/support/culvert.ts";
-import { Service } from "../e2e/support/sockets.ts";
+import { echoOnce, Service } from "../e2e/support/sockets.ts";
+import { Authority } from "../support/authority.ts";
 import { TemporaryFolder } from "../support/temporary-folder.ts";
 import { helloOf, RawClient, upgraded } from "./support/raw-client.ts";
 
@@ -23,8 +25,10 @@ function file(name: string, content: string, mode = 0o600): void {
   chmodSync(at(name), mode);
 }
 
-beforeAll(() => {
+beforeAll(async () => {
   folder = new TemporaryFolder();
+  await certificates();
+  usersFiles();
   file("token", `${TOKEN}\r\n\n`);
   file("empty", "");
   file("short", "fifteen-letters");
@@ -39,6 +43,50 @@ beforeAll(() => {
   execFileSync("mkfifo", ["-m", "600", at("fifo")]);
 });
 afterAll(() => folder[Symbol.dispose]());
+
+/** One server's, one of another key, and keys that are none. */
+async function certificates(): Promise<void> {
+  const ca = await Authority.create();
+  const [one, another] = [await ca.issue(), await ca.issue()];
+  file("cert.pem", one.cert, 0o644);
+  file("key.pem", one.key);
+  file("other-key.pem", another.key);
+  file("open-key.pem", one.key, 0o644);
+  file("half.pem", one.cert.slice(0, 300), 0o644);
+  const { privateKey } = generateKeyPairSync("ec", { namedCurve: "P-256" });
+  const login = generateKeyPairSync("ed25519").privateKey;
+  file("login.pem", login.export({ type: "pkcs8", format: "pem" }) as string);
+  const cipher = { cipher: "aes-256-cbc", passphrase: "secret" };
+  file("encrypted.pem", privateKey.export({ type: "pkcs8", format: "pem", ...cipher }) as string);
+}
+
+function usersFiles(): void {
+  const users = (text: string): string => `version: 1\nusers:\n  alice: ${text}\n`;
+  const RULES = `{ connect: { allow: ["10.0.0.0/8:80"], deny: ["10.0.0.0/8:*"] } }`;
+  file("misspelt.yaml", users("{ conect: { allow: [] } }"));
+  file("token.yaml", users(`{ tokens: ["${TOKEN}"] }`));
+  file("users.yaml", users(RULES));
+  file("bom.yaml", `\ufeff${users(RULES)}`);
+  file("latin.yaml", users("{ }"));
+  writeFileSync(at("latin.yaml"), Buffer.from(users('{ tokens: ["\xfc"] }'), "latin1"));
+  file("include.yaml", users("!include include.yaml"));
+  file("two.yaml", `${users("{ }")}---\n${users("{ }")}`);
+  // Ten levels of ten aliases: ten billion values.
+  const levels = Array.from(
+    { length: 10 },
+    (_, n) => `a${n}: &a${n} [${Array(10).fill(n === 0 ? "x" : `*a${n - 1}`)}]`,
+  );
+  file("bomb.yaml", `${levels.join("\n")}\nversion: 1\nusers: *a9\n`);
+  file("deep.yaml", `version: 1\nusers: ${"[".repeat(100_000)}\n`);
+  // Holes: who reads them through takes minutes for the second.
+  for (const [name, bytes] of [
+    ["hundred", 100 * 1024 ** 2],
+    ["endless", 1024 ** 4],
+  ] as const) {
+    file(name, "");
+    truncateSync(at(name), bytes);
+  }
+}
 
 type Row = readonly [id: string, args: string, names: RegExp, env: Readonly<Record<string, string>>];
 const command = (id: string, args: string, names: RegExp): Row => [id, args, names, {}];
@@ -89,6 +137,59 @@ const ROWS: readonly Row[] = [
   server("G4", "--token-file %/circle", /circle/),
   server("G4", "", /CULVERT_TOKEN is empty/, { CULVERT_TOKEN: "" }),
   server("G4", "", /15 characters/, { CULVERT_TOKEN: "fifteen-letters" }),
+  server("T1", "", /CULVERT_TOKEN_FILE is empty/, { CULVERT_TOKEN_FILE: "" }),
+  server("T1", "--host 0.0.0.0", /must be authenticated: .*--token-file.*--users.*--no-auth/),
+  server("T1", "--host ::", /must be authenticated/),
+  server("T1", "--no-auth --token-file %/token", /--no-auth lets everybody in, so/),
+  server("T1", "--token-file -", /stdin gave nothing/),
+  client("G1", "-L 1:h:2 --login-keys x", /did you mean --login-key\?/),
+  server("G1", "--allow-conect h:1", /did you mean --allow-connect\?/),
+  server("G1", "--users %/misspelt.yaml", /users\.alice: there is no key "conect": did you mean connect\?/),
+  command("G1", "cert sever certs", /did you mean server\?/),
+  server("G3", "--allow-connect h:65536", /--allow-connect\[0\] "h:65536": /),
+  server("G3", "--allow-connect h:0", /--allow-connect\[0\] "h:0": /),
+  server("G3", "--allow-connect h:80a", /--allow-connect\[0\] "h:80a": /),
+  server("G3", "--allow-listen 9000-8000", /--allow-listen\[0\] "9000-8000": /),
+  server("G3", "--allow-listen 70000", /--allow-listen\[0\] "70000": /),
+  server("G3", "--public-name h:65536", /--public-name/),
+  command("G3", "cert ca certs --days 0", /--days/),
+  client("G4", "-L 1:h:2 --token-file %/open", /other users may read.*644/),
+  client("G4", "-L 1:h:2 --login-key %/open-key.pem", /--login-key .*other users may read.*644/),
+  client("G4", "-L 1:h:2 --login-key %/fifo", /--login-key .*regular file/),
+  server("G5", "--tls-cert %/cert.pem", /--tls-key is missing/),
+  server("G5", "--tls-key %/key.pem", /--tls-cert is missing/),
+  server("G5", "--tls-client-ca %/cert.pem", /--tls-cert is missing/),
+  server(
+    "G5",
+    "--tls-cert %/cert.pem --tls-key %/other-key.pem",
+    /--tls-key is not the key of the certificate/,
+  ),
+  server(
+    "G5",
+    "--tls-cert %/cert.pem --tls-key %/encrypted.pem",
+    /the key is encrypted; take the passphrase off/,
+  ),
+  server("G5", "--tls-cert %/cert.pem --tls-key %/open-key.pem", /other users may read.*chmod 600/),
+  server("G5", "--tls-cert %/cert.pem --tls-key %/token", /--tls-key .*PEM/),
+  server("G5", "--tls-cert %/half.pem --tls-key %/key.pem", /--tls-cert /),
+  server("G5", "--tls-cert %/key.pem --tls-key %/key.pem", /--tls-cert holds a private key .*mixed up\?$/m),
+  server("G5", "--tls-cert %/missing --tls-key %/key.pem", /no such file/),
+  client("G5", "-L 1:h:2 --ca %/cert.pem", /mean nothing for ws:\/\//),
+  command("G5", "client wss://127.0.0.1:1 -L 1:h:2 --cert %/cert.pem", /--key is missing/),
+  command("G5", "client wss://127.0.0.1:1 -L 1:h:2 --key %/key.pem", /--cert, which is missing/),
+  command("G5", "client wss://127.0.0.1:1 -L 1:h:2 --ca %/token", /--ca .*PEM/),
+  command("G5", "client wss://127.0.0.1:1 -L 1:h:2 --pin sha256/short", /--pin .*is not the hash of a key/),
+  command("G5", "client wss://127.0.0.1:1 -L 1:h:2 --login-key %/key.pem", /--login-key.*not Ed25519/),
+  server("G6", "--allow-connect 10.0.0.1/8:80", /bits behind the prefix; write 10\.0\.0\.0\/8/),
+  server("G6", "--allow-connect 10.0.0.0/33:80", /--allow-connect\[0\] "10\.0\.0\.0\/33:80": /),
+  server("G6", "--allow-connect 10.0.0/8:80", /--allow-connect\[0\] "10\.0\.0\/8:80": /),
+  server("G6", "--allow-connect=", /--allow-connect\[0\] "": /),
+  server("G6", "--allow-connect db", /the ports? (?:is|are) missing/),
+  server("G6", "--allow-connect lopback:80", /did you mean loopback\?/),
+  server("G6", "--allow-connect tcp://db:80", /--allow-connect\[0\] "tcp:\/\/db:80": /),
+  server("G6", "--allow-listen db:80", /a rule to listen begins with an address/),
+  command("G6", "policy check --allow-connect 10.0.0.1/8:80 connect h:1", /bits behind the prefix/),
+  command("G6", "policy check --users %/users.yaml --as bob connect h:1", /--as bob is not one of the users/),
   server("G7", "--grace 10", /not a duration/),
   server("G7", "--grace 10x", /not a duration/),
   server("G7", "--grace -1s", /not a duration/),
@@ -103,6 +204,23 @@ const ROWS: readonly Row[] = [
   server("G8", "--replay-limit 1024GiB", /more than the memory|out of range/),
   server("G8", "--max-streams 0", /out of range/),
   server("G8", "--max-streams 1e3", /not a whole number/),
+  server("G9", "--users %/empty", /is empty/),
+  server("G9", "--users %/latin.yaml", /not UTF-8/),
+  server("G9", "--users %/bomb.yaml", /%\/bomb\.yaml|bomb\.yaml.*alias/),
+  server("G9", "--users %/deep.yaml", /deep\.yaml: .*nested/),
+  server("G9", "--users %/hundred", /larger than 1024 KiB/),
+  server("G9", "--users %/endless", /larger than 1024 KiB/),
+  server("G9", "--users %/circle", /circle/),
+  server("G9", "--users %/include.yaml", /tag/),
+  server("G9", "--users %/two.yaml", /document/),
+  server("G9", "--users %/folder", /directory/),
+  server("G9", "--users %/fifo", /regular file/),
+  server("G9", "--users /dev/zero", /regular file/),
+  server("G9, T5", "--users %/token.yaml", /users\.alice\.tokens\[0\]/),
+  server("G9", "--tls-cert %/endless --tls-key %/key.pem", /larger than/),
+  server("G9", "--tls-cert %/circle --tls-key %/key.pem", /circle/),
+  client("G9", "-L 1:h:2 --header @%/endless", /larger than/),
+  command("G9", "policy check --users %/endless", /larger than 1024 KiB/),
   command("G10", "client ftp://h -L 1:h:2", /must begin with ws:\/\//),
   command("G10", "client ws:// -L 1:h:2", /no host/),
   command("G10", "client h:9000 -L 1:h:2", /did you mean ws:\/\/h:9000\?/),
@@ -113,13 +231,16 @@ const ROWS: readonly Row[] = [
   server("G12", "", /both set/, { CULVERT_TOKEN: TOKEN, CULVERT_TOKEN_FILE: "/x" }),
   client("G12", "-L 1:h:2 --header Authorization:x", /sets Authorization/, { CULVERT_TOKEN: TOKEN }),
   server("G12", `--token ${TOKEN}`, /no flag --token/),
+  client("G12", "-L 1:h:2 --token-file %/token --login-key %/key.pem", /exclude each other/),
+  client("G12", "-L 1:h:2", /both set/, { CULVERT_TOKEN: TOKEN, CULVERT_LOGIN_KEY_FILE: "/x" }),
+  client("G12", "-L 1:h:2 --login-key %/login.pem --header Authorization:x", /sets Authorization/),
 ];
 
 describe("4.G: exit 2, with one sentence that names what is wrong, and nothing started", () => {
   test.each(ROWS)("%s culvert %s", async (_id, args, names, env) => {
     const words = args.split(" ").filter((word) => word !== "");
     await using culvert = await Culvert.run(
-      words.map((word) => word.replace("%", folder.path)),
+      words.map((word) => word.replaceAll("%", folder.path)),
       { env },
     );
     expect((await culvert.exit()).code).toBe(2);
@@ -147,6 +268,34 @@ describe("4.G: what is odd and right", () => {
     await visitor.ready("client");
   });
 
+  test("G6 a deny that swallows an allow: the file is right, and policy check names both rules", async () => {
+    for (const name of ["users.yaml", "bom.yaml"]) {
+      await using right = await Culvert.run(["policy", "check", "--users", at(name)]);
+      expect((await right.exit()).code).toBe(0);
+      const ask = ["--as", "alice", "connect", "10.0.0.5:80"];
+      await using asked = await Culvert.run(["policy", "check", "--users", at(name), ...ask]);
+      expect((await asked.exit()).code).toBe(1);
+      expect(asked.stdout.text).toMatch(
+        /denied by users\.alice\.connect\.deny\[0\] .*wins over users\.alice\.connect\.allow\[0\]/,
+      );
+    }
+  });
+
+  test("G16 variables of proxies, right or wrong, are not read", async () => {
+    await using open = await Culvert.server();
+    for (const proxy of ["http://127.0.0.1:1", "nonsense", "socks5://[", ""]) {
+      const env = {
+        HTTP_PROXY: proxy,
+        HTTPS_PROXY: proxy,
+        http_proxy: proxy,
+        ALL_PROXY: proxy,
+        NO_PROXY: "[",
+      };
+      await using visitor = await Culvert.run(["client", open.url, "--json", ...TUNNEL], { env });
+      await visitor.ready("client");
+    }
+  });
+
   test.each(["http", "HTTP", "ws"])("G10 %s:// is a WebSocket", async (scheme) => {
     await using open = await Culvert.server();
     const url = `${scheme}://127.0.0.1:${open.port}`;
@@ -166,6 +315,16 @@ describe("4.G: exit 69, with the reason, and nothing half-started", () => {
     expect((await culvert.exit()).code).toBe(69);
     expect(culvert.stdout.text).toBe("");
     expect(culvert.stderr.text).toMatch(names);
+  });
+
+  test("G14 a second server in the same place; there is no file that says that one runs", async () => {
+    await using service = await Service.echo();
+    await using first = await Culvert.server();
+    await using client = await Culvert.client(first.url, ["-L", `0:127.0.0.1:${service.port}`]);
+    await using second = await Culvert.run(["server", "--port", String(first.port)]);
+    expect((await second.exit()).code).toBe(69);
+    expect(second.stderr.text).toMatch(/in use.*--port/);
+    await echoOnce(client.tunnelPorts[0]!);
   });
 
   test("G11 a port in use, at the client", async () => {

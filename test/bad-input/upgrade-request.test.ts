@@ -101,6 +101,19 @@ describe("4.A: the upgrade request", () => {
     expect(guarded.sessions()).toEqual([]);
   });
 
+  test.each([
+    ["of version 1", "PROXY TCP4 192.0.2.1 192.0.2.2 5000 9000\r\n"],
+    ["of version 2", "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc0\0\x02\x02\x13\x88\x23\x28"],
+    ["that is malformed", "PROXY NONSENSE\r\n"],
+  ])("E11 a PROXY protocol header %s, which is not spoken here: 400", async (_words, header) => {
+    await using open = new Server({ port: 0 });
+    await open.start();
+    const text = `${header}${request("GET /", upgradeHeaders())}`;
+    const answer = await soon(rawRequest(open.address?.port ?? 0, text), "the answer, and the end behind it");
+    expect(answer.status).toBe(400);
+    expect(open.sessions()).toEqual([]);
+  });
+
   test("T30 a request head, byte after byte: answered with 408 at the deadline, which does not move", async () => {
     const socket = connect(siege.port, "127.0.0.1");
     socket.on("error", () => undefined);

@@ -5,7 +5,7 @@ import { UsageError } from "./usage-error.ts";
 export interface FailedCommand {
   readonly command: "server" | "client";
   /** By what a client logs in. */
-  readonly login: "token" | "key" | undefined;
+  readonly login: "token" | "key" | "certificate" | undefined;
 }
 
 /**
@@ -25,9 +25,11 @@ export function failureSentence(error: unknown, failed?: FailedCommand): string 
 const INTERNAL =
   "an internal error, a mistake in culvert and not yours: please report it with what --log-level debug shows.";
 
-const LOGIN_MENDS: Readonly<Record<"token" | "key" | "nothing", string>> = {
+const LOGIN_MENDS: Readonly<Record<"token" | "key" | "certificate" | "nothing", string>> = {
   token: "give both sides the same token, or the users file of the server the hash of this one",
   key: "give the users file of the server the line that culvert key show prints, and a server behind a proxy the host of this URL by --public-name",
+  certificate:
+    "give the users file of the server the line for this certificate that culvert cert client printed, and the server --tls-client-ca, or it does not ask for one",
   nothing:
     "this client has no token and no key: add --token-file <file> or --login-key <file>, or set CULVERT_TOKEN",
 };

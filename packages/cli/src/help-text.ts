@@ -28,15 +28,15 @@ Examples:
 export const CLIENT_EXAMPLES = `
 Examples:
   # what port 80 of srv serves to the server, at localhost:8080 here:
-  culvert client wss://host2.example --ca certs/ca.pem \\
+  culvert client wss://host2.example:9000 --ca certs/ca.pem \\
     --token-file alice.token -L 8080:srv:80
 
   # the SSH of this machine, at port 8022 of every address of the server:
-  culvert client wss://host2.example --login-key alice.key \\
+  culvert client wss://host2.example:9000 --login-key alice.key \\
     -R '*:8022:localhost:22'
 
   # several tunnels, and a second server to fall back to:
-  culvert client wss://host2.example wss://host3.example \\
+  culvert client wss://host2.example:9000 wss://host3.example:9000 \\
     --token-file alice.token -L 5432:db:5432 -R 8080:localhost:80
 
 Tunnels are written as in ssh:
@@ -54,14 +54,15 @@ Examples:
   culvert token hash alice.token
 
 The line goes into the users file, see docs/policy.md; the client is started with
-  culvert client wss://host2.example --token-file alice.token -L 8080:srv:80`,
+  culvert client wss://host2.example:9000 --token-file alice.token \\
+    -L 8080:srv:80`,
   key: `
 Examples:
   culvert key new alice.key
   culvert key show alice.key
 
 The line goes into the users file, see docs/policy.md; the client is started with
-  culvert client wss://host2.example --login-key alice.key -L 8080:srv:80`,
+  culvert client wss://host2.example:9000 --login-key alice.key -L 80:srv:80`,
   cert: `
 Examples:
   culvert cert ca certs

@@ -15,5 +15,5 @@ export function optionFault(error: CulvertError, names: Readonly<Record<string, 
     .replace(/^(?:session\.|retry\.)?(\w+)/, (_, name: string) => flagOf(name))
     // Further names are told from words by their capitals.
     .replace(/\b(?:session\.|retry\.)?([a-z]+(?:[A-Z][a-z]*)+)\b/g, (_, name: string) => flagOf(name));
-  return new UsageError(`${sentence}.`);
+  return new UsageError(sentence.endsWith("?") ? sentence : `${sentence}.`);
 }

@@ -158,9 +158,11 @@ function openLog(
 }
 
 /** By what a client logs in. */
-function loginOf({ options }: RunningPlan): "token" | "key" | undefined {
+function loginOf({ kind, options }: RunningPlan): "token" | "key" | "certificate" | undefined {
   if (options.token !== undefined) return "token";
-  return "key" in options && options.key !== undefined ? "key" : undefined;
+  if (kind !== "client") return undefined;
+  if (options.key !== undefined) return "key";
+  return options.tls?.cert === undefined ? undefined : "certificate";
 }
 
 function logFormatOf({ logFormat, logFile }: OutputSettings, stderr: OutputStream): "pretty" | "json" {

@@ -22,7 +22,7 @@ export function defineTokenCommand(command: Command, plan: (task: Task) => void)
     .summary("make a token, and the line for the users file")
     .description(
       "Makes a token of 256 random bits. The token goes to stdout, the line for the users file to stderr; with --file " +
-        "the token goes there, and the line to stdout.",
+        "the token goes there, and what the line holds to stdout.",
     )
     .usage("[flags]")
     .addOption(
@@ -49,6 +49,9 @@ function makeToken(file: string | undefined, io: TaskIo): number {
   } else {
     writeNewFiles([{ path: file, text: `${text}\n`, isSecret: true }], "--file");
     io.out(digest);
+    io.note("The line for its user in the users file:");
+    io.note(`  tokens: ["${digest}"]`);
+    io.note(`The client uses it by: --token-file ${file}`);
   }
   return EXIT.ok;
 }

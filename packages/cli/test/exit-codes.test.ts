@@ -77,6 +77,11 @@ describe("failureSentence", () => {
       "the server does not accept the credentials: ws://h/ answered 401; give the users file of the server the line that culvert key show prints, and a server behind a proxy the host of this URL by --public-name.",
     ],
     [
+      new CulvertError("unauthorized", "wss://h/ answered 401"),
+      { ...client, login: "certificate" as const },
+      "the server does not accept the credentials: wss://h/ answered 401; give the users file of the server the line for this certificate that culvert cert client printed, and the server --tls-client-ca, or it does not ask for one.",
+    ],
+    [
       new CulvertError("displaced"),
       client,
       "another client with the same name took over; give each client a --name of its own.",

@@ -20,6 +20,7 @@ describe("optionFault", () => {
       "session.silenceMs must be longer than pingIntervalMs",
       "--silence-timeout must be longer than --ping-interval.",
     ],
+    ["host is empty: was it meant?", "--host is empty: was it meant?"],
     ["constructor must be something", "constructor must be something."],
   ])("says %j in flags", (detail, sentence) => {
     expect(optionFault(new CulvertError("invalid_option", detail), NAMES).message).toBe(sentence);

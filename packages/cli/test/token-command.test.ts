@@ -25,7 +25,10 @@ describe("culvert token", () => {
     const file = join(temporaryDirectory(), "alice.token");
     const { exitCode, stdout, stderr } = await outcomeOf(["token", "new", "--file", file]);
     const token = readFileSync(file, "utf8");
-    expect([exitCode, stdout, stderr]).toEqual([0, `${digestOf(token.trim())}\n`, ""]);
+    expect([exitCode, stdout]).toEqual([0, `${digestOf(token.trim())}\n`]);
+    expect(stderr).toContain(`\n  tokens: ["${stdout.trim()}"]\n`);
+    expect(stderr).toContain(`--token-file ${file}\n`);
+    expect(stderr).not.toContain(token.trim());
     expect(token).toMatch(TOKEN);
     expect((statSync(file).mode & 0o777).toString(8)).toBe("600");
   });

@@ -195,6 +195,37 @@ describe("a server with certificate and users", () => {
   });
 });
 
+describe("T1: a server whose users have certificates, and which asks nobody for one", () => {
+  const UNASKED =
+    /"level":"warn".*"msg":"users have certificates, and no client is asked for one: .*--tls-client-ca/;
+  const laptop = { certificates: ["dns:laptop"], connect: { allow: ["127.0.0.1:1"] } };
+  const write = (all: object) =>
+    writeFileSync(file("users.yaml"), JSON.stringify({ version: 1, users: all }));
+
+  it("says so, and the client is told the same", async () => {
+    await outcomeOf(["cert", "client", folder, "--name", "laptop"]);
+    write({ laptop });
+    const running = server();
+    const { url } = await running.ready();
+    expect(running.stderr.text).toMatch(UNASKED);
+    const own = ["--cert", file("laptop.pem"), "--key", file("laptop-key.pem")];
+    const refused = client(url!, "--ca", file("ca.pem"), ...own);
+    expect(await refused.exitCode).toBe(77);
+    expect(refused.stderr.text).toMatch(/"reason":"[^"]*401; give the users file .* --tls-client-ca/);
+  });
+
+  it("says so when such users come by a reload; and not where clients are asked", async () => {
+    const running = server();
+    await running.ready();
+    expect(running.stderr.text).not.toMatch(UNASKED);
+    write({ laptop });
+    await running.hangUp(UNASKED);
+    const asking = server("--tls-client-ca", file("ca.pem"));
+    await asking.ready();
+    expect(asking.stderr.text).not.toMatch(UNASKED);
+  });
+});
+
 describe("a server without a certificate", () => {
   const PLAIN = /"level":"warn".*"msg":"nothing is encrypted on this port: .*--tls-cert/;
 

@@ -95,11 +95,18 @@ export function connectError(error: unknown, url: URL, isSecured = false): Culve
   const refused = REFUSED_BY_ALERT[alert];
   if (refused !== undefined) return fail("refused_by_server", `${where} ${refused}`);
   // It reads the client's certificate when the client is done already, and whoever only closes then does not say why.
-  const hint =
-    isSecured && CLOSED.has(code)
-      ? " right after the TLS handshake: does it accept this client's certificate, or want one?"
-      : "";
+  const hint = CLOSED.has(code) ? closedHint(url, isSecured, error) : "";
   return fail("connect_failed", `${where}: ${describe(error, code)}${hint}`);
+}
+
+/** Why a server may have closed without a word. A port of TLS gives plain HTTP no answer (RFC 8446 has none for it). */
+function closedHint(url: URL, isSecured: boolean, error: unknown): string {
+  if (isSecured)
+    return " right after the TLS handshake: does it accept this client's certificate, or want one?";
+  const wasConnected = (error as { readonly syscall?: unknown } | null)?.syscall !== "connect";
+  return url.protocol === "ws:" && wasConnected
+    ? " without an answer: if that is a port of TLS, use wss://"
+    : "";
 }
 
 /** What came for a ServerHello was something else: HTTP, for one. */

@@ -62,6 +62,17 @@ describe("connectError", () => {
     expect(error.message).toContain("connect ECONNREFUSED ::1:9; connect ECONNREFUSED 127.0.0.1:9");
   });
 
+  it("E1: a server that closes without a word may speak TLS, unless it was never reached", () => {
+    const closed = Object.assign(new Error("socket hang up"), { code: "ECONNRESET" });
+    expect(connectError(closed, url).message).toMatch(/hang up without an answer: .* TLS, use wss:\/\/$/);
+    expect(connectError(closed, new URL("wss://host2:9000")).message).toMatch(/hang up$/);
+    const unreached = Object.assign(new Error("connect ECONNRESET"), {
+      code: "ECONNRESET",
+      syscall: "connect",
+    });
+    expect(connectError(unreached, url).message).toMatch(/ECONNRESET$/);
+  });
+
   it("knows an answer that is not HTTP", () => {
     const cause = Object.assign(new Error("Parse Error: Expected HTTP/"), { code: "HPE_INVALID_CONSTANT" });
     expect(connectError(cause, url).code).toBe("not_culvert");

@@ -2,6 +2,7 @@ import { type Endpoint, formatEndpoint } from "@culvert/protocol";
 import type { Address } from "./address.ts";
 import type { RuleSet } from "./grants.ts";
 import type { HostPattern } from "./host-pattern.ts";
+import { hasWrittenPort } from "./port-set.ts";
 import type { Action, Rule } from "./rule.ts";
 import { shownText } from "./shown-text.ts";
 import type { SpecialZone } from "./special-addresses.ts";
@@ -37,7 +38,7 @@ export function denied(why: string): Decision {
   return { allowed: false, rule: undefined, reason: `denied: ${why}` };
 }
 
-/** Shows the rule that came nearest, if there is one for the host: a wrong port is the usual slip. */
+/** Shows the rule that came nearest, if there is one for the host: a wrong port is the usual slip. To listen: or for the port. */
 export function nothingMatches(
   rules: RuleSet,
   action: Action,
@@ -45,9 +46,22 @@ export function nothingMatches(
   isHost: (host: HostPattern) => boolean,
 ): Decision {
   const near = rules.allow.find(({ pattern }) => pattern.kind === "tcp" && isHost(pattern.host));
-  const hint = near === undefined ? "" : `; ${quoted(near)} is for other ports`;
+  const elsewhere =
+    action === "listen" && endpoint.scheme === "tcp" ? otherAddress(rules, endpoint.port) : "";
+  const hint = near === undefined ? elsewhere : `; ${quoted(near)} is for other ports`;
   const what = formatEndpoint(endpoint).slice("tcp://".length);
   return denied(`no rule allows to ${action === "listen" ? "listen on" : "connect to"} ${what}${hint}`);
+}
+
+/** To listen, the usual slip is that ports alone are those of loopback. */
+function otherAddress({ allow }: RuleSet, port: number): string {
+  for (const rule of allow) {
+    const { pattern } = rule;
+    if (pattern.kind !== "tcp" || !hasWrittenPort(pattern.ports, port)) continue;
+    const isLoopback = pattern.host.kind === "keyword" && pattern.host.keyword === "loopback";
+    return `; ${quoted(rule)} is for ${isLoopback ? "loopback" : "another address"}`;
+  }
+  return "";
 }
 
 export function withReading(decision: Decision, address: Address, reading: Address): Decision {

@@ -16,6 +16,13 @@ describe("to listen", () => {
     }
     expect(ask(grants, "listen", "localhost:8080", "192.0.2.1").allowed).toBe(false);
     expect(ask(grants, "listen", "127.0.0.1:9000").reason).toContain("is for other ports");
+    // Who leaves out the address in the rule, or writes one too many in the tunnel, is told so.
+    expect(ask(grants, "listen", "0.0.0.0:8080").reason).toMatch(/"8000-8999" is for loopback$/);
+    const elsewhere = listening(["10.0.0.1:80", "192.0.2.1:8080"]);
+    expect(ask(elsewhere, "listen", "127.0.0.1:8080").reason).toMatch(
+      /"192.0.2.1:8080" is for another address$/,
+    );
+    expect(ask(elsewhere, "listen", "127.0.0.1:81").reason).toMatch(/127.0.0.1:81$/);
   });
 
   test("T22: every address at once needs * or that very address", () => {

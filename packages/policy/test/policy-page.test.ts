@@ -22,6 +22,7 @@ test("the sentences in docs/policy.md are those of decisions", () => {
     ask(connecting(["db.internal:5432"]), "connect", "db.internal:5433"),
     ask(connecting(["*:*"]), "connect", "127.0.0.1:80"),
     ask(connecting([]), "connect", "10.0.0.5:9000", undefined, { isOwn }),
+    ask(listening(["8022"]), "listen", "0.0.0.0:8022"),
     ask(listening(["*:*"]), "listen", "127.0.0.1:80"),
     ask(listening(["0.0.0.0/0:*"]), "listen", "0.0.0.0:8080"),
     ask(connecting(["loopback:*"]), "connect", "localhost:80", "10.0.0.5"),

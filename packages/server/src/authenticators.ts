@@ -80,6 +80,11 @@ export class Authenticators {
     return this.#shared === undefined && !this.#users.exist && this.#options.authenticate === undefined;
   }
 
+  /** Some user logs in by a certificate. */
+  get haveCertificates(): boolean {
+    return this.#users.haveCertificates;
+  }
+
   /** How clients are authenticated, for the operator. */
   get description(): string {
     if (this.isOpen) return this.#options.noAuth ? "none, for anybody" : "none, loopback only";

@@ -45,6 +45,11 @@ export class OwnEndpoint {
     return this.#server !== undefined;
   }
 
+  /** Who has no certificate of its CAs gets no connection. */
+  get demandsClientCertificate(): boolean {
+    return this.#tls?.demandsClientCertificate ?? false;
+  }
+
   /** Where it listens; undefined before and after. */
   get address(): ServerAddress | undefined {
     const bound = this.#server?.address();

@@ -212,7 +212,11 @@ export function resolveServerOptions(given: ServerOptions = {}): ResolvedServerO
   checkText("host", options.host, /^[^\s/@]{1,255}$/, "a host name or an IP address");
   checkPath("path", options.path);
   checkText("agent", options.agent, /^[\x20-\x7e]{0,255}$/, "at most 255 printable ASCII characters");
-  for (const name of options.publicNames) checkText("publicNames", name, PUBLIC_NAME, PUBLIC_NAMES);
+  for (const name of options.publicNames) {
+    checkText("publicNames", name, PUBLIC_NAME, PUBLIC_NAMES);
+    // A port or an address that cannot be: no client ever dials it.
+    if (!URL.canParse(`ws://${name}`)) throw invalid(`publicNames must be ${PUBLIC_NAMES}, not ${name}`);
+  }
   for (const origin of options.origins)
     checkText("origins", origin, /^[a-z][a-z0-9+.-]*:\/\/[^/\s]+$/, ORIGIN);
   if (options.lookup !== undefined && typeof options.lookup !== "function")
@@ -275,7 +279,7 @@ function checkAuthentication(options: ResolvedServerOptions): void {
   throw invalid(
     `host ${host} can be reached from other machines, so clients must be authenticated: set a token (--token-file, ` +
       "CULVERT_TOKEN, or the token option), users (--users, or the users option) or the authenticate option, listen on " +
-      "127.0.0.1, or let everybody in (--no-auth, or the noAuth option)",
+      "127.0.0.1, or let everybody in (the noAuth option)",
   );
 }
 

@@ -129,6 +129,7 @@ export class Server {
     const [auth, allowed] = [this.#authenticators.description, this.#authority.description];
     this.#log.info({ ...this.address, auth, allowed }, "server listens");
     this.#warnOfNothing();
+    this.#warnOfCertificates();
   }
 
   #warnOfNothing(): void {
@@ -136,6 +137,16 @@ export class Server {
     this.#log.warn(
       {},
       "clients may do nothing yet: give rules (--allow-connect, --allow-listen), or users that have some (--users)",
+    );
+  }
+
+  /** What is set up and not in force: a client shows its certificate only where it is asked for one. */
+  #warnOfCertificates(): void {
+    const { isOpen, demandsClientCertificate } = this.#own;
+    if (!isOpen || demandsClientCertificate || !this.#authenticators.haveCertificates) return;
+    this.#log.warn(
+      {},
+      "users have certificates, and no client is asked for one: give the authority of theirs (--tls-client-ca, tls.clientCa)",
     );
   }
 
@@ -196,6 +207,7 @@ export class Server {
     const [auth, allowed] = [this.#authenticators.description, this.#authority.description];
     this.#log.info({ auth, allowed }, "users changed");
     this.#warnOfNothing();
+    this.#warnOfCertificates();
   }
 
   /** Where it listens since `start`; undefined before and after, and when it is only mounted. */

@@ -161,8 +161,9 @@ export class SessionTunnels {
       this.#slots.delete(tunnelId);
       const code = error instanceof CulvertError ? error.code : "bind_failed";
       request.closed(code);
-      log.warn({ name, listen, code, cause: String(error) }, "tunnel cannot listen");
-      this.#options.audit?.listenRefused(tunnelId, listen, code, String(error));
+      const reason = error instanceof Error ? error.message : String(error);
+      log.warn({ name, listen, code, cause: reason }, "tunnel cannot listen");
+      this.#options.audit?.listenRefused(tunnelId, listen, code, reason);
       this.#tell(slot, { current: "failed", code });
     }
   }

@@ -39,6 +39,10 @@ export class UserLogins {
     return this.#users !== undefined;
   }
 
+  get haveCertificates(): boolean {
+    return this.#users !== undefined && this.#users.byCertificate.size > 0;
+  }
+
   /** How many there are, and what they show. */
   get description(): string {
     const users = [...(this.#users?.byName.values() ?? [])];

@@ -182,6 +182,55 @@ test("T8: 1,000 resumes with a right id and a wrong proof disturb nothing", asyn
   await server.close();
 });
 
+test("T9: the same resume twice at one moment, 50 times: one transport lives, and nothing is lost or doubled", async () => {
+  const { server, url } = await started({ token: TOKEN });
+  const { hello, welcome, link } = await openSession(url, helloOf(), { token: TOKEN });
+  const notes: string[] = [];
+  server.on("note", ({ text }) => void notes.push(text));
+  const rounds = Array.from({ length: 50 }, (_, n) => n + 1);
+  for (const round of rounds) {
+    const rivals = await Promise.all([1, 2].map(() => RawClient.connect(url, { token: TOKEN })));
+    // Said while there is no transport, so it has to cross the one that wins.
+    const received = link.fence();
+    link.note(`round ${round}`);
+    const again = { ...hello, resume: resumeOf(welcome, round, received) };
+    const answers = await Promise.all(rivals.map((rival) => rival.shake(again)));
+    const won = answers.findIndex(({ type }) => type === "welcome");
+    const [winner, loser] = [answers[won], answers[1 - won]];
+    if (winner?.type !== "welcome") throw new Error("nobody was welcomed");
+    expect(loser).toMatchObject({ type: "reject", reject: { code: "stale_attempt" } });
+    expect((await rivals[1 - won]!.closed).code).toBe(4409);
+    link.attach(rivals[won]!.transport, winner.welcome.received);
+    await expect.poll(() => notes.length).toBe(round);
+    expect(server.stats()).toMatchObject({ sessions: 1, attached: 1 });
+  }
+  expect(notes).toEqual(rounds.map((round) => `round ${round}`));
+  link.close();
+  await server.close();
+});
+
+test("T11: who resumes over and over is sent away, and the session is still there", async () => {
+  const { server, url, port } = await started({ token: TOKEN, maxUpgradesPerSecond: 5 });
+  const { hello, welcome, link, client } = await openSession(url, helloOf(), { token: TOKEN });
+  const proven = nextEvent(server, "note");
+  link.note("welcomed");
+  await proven;
+  let taken = 0;
+  for (let attempt = 1; attempt <= 100; attempt += 1) {
+    const again = { ...hello, resume: resumeOf(welcome, attempt, 0) };
+    const one = await RawClient.connect(url, { token: TOKEN }).catch(() => undefined);
+    if (one === undefined) break;
+    expect((await one.shake(again)).type).toBe("welcome");
+    taken += 1;
+  }
+  expect(taken).toBeGreaterThan(0);
+  expect(taken).toBeLessThan(100);
+  expect((await rawRequest(port, upgrade(`Bearer ${TOKEN}`))).status).toBe(503);
+  expect(server.sessions()).toMatchObject([{ id: welcome.session }]);
+  client.ws.terminate();
+  await server.close();
+});
+
 describe("a login by key", () => {
   const { pem, publicText } = newLoginKey();
   const key = readLoginKey(pem);

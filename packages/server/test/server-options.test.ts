@@ -56,6 +56,8 @@ describe("resolveServerOptions", () => {
     [{ noAuth: true, token: TOKEN }, "noAuth and token exclude each other"],
     [{ noAuth: true, authenticate: () => undefined }, "noAuth and authenticate exclude each other"],
     [{ publicNames: ["wss://tunnel.example.org"] }, "publicNames must be a list of names"],
+    [{ publicNames: ["tunnel.example.org:65536"] }, "publicNames must be a list of names"],
+    [{ publicNames: ["[1::2::3]"] }, "publicNames must be a list of names"],
     [{ publicNames: ["tunnel.example.org:0"] }, "publicNames must be a list of names"],
     [{ publicNames: ["tunnel.example.org/a?b"] }, "publicNames must be a list of names"],
     [{ publicNames: [""] }, "publicNames must be a list of names"],
@@ -80,7 +82,7 @@ describe("resolveServerOptions", () => {
     "T1: host %s needs clients to be authenticated, or the word that they are not",
     (host) => {
       for (const none of [{}, { token: undefined }, { users: undefined }, { noAuth: false }]) {
-        expect(faultOf({ host, ...none })).toMatch(/--token-file.*--users.*127\.0\.0\.1.*--no-auth/);
+        expect(faultOf({ host, ...none })).toMatch(/--token-file.*--users.*127\.0\.0\.1.*noAuth/);
       }
       const ways = [
         { token: TOKEN },

@@ -3,7 +3,7 @@ import { programPath } from "./needed-programs.ts";
 import { launch, Program, type ProgramOptions } from "./program.ts";
 
 /** The command as the workspace links it, which is what README tells people to run. */
-const COMMAND = fileURLToPath(new URL("../../../node_modules/.bin/culvert", import.meta.url));
+export const COMMAND = fileURLToPath(new URL("../../../node_modules/.bin/culvert", import.meta.url));
 
 /** A ready line in its JSON form; docs/cli.md lists them. */
 export interface Ready {

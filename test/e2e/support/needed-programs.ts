@@ -9,6 +9,7 @@ const PACKAGES = {
   haproxy: "haproxy",
   iperf3: "iperf3",
   nginx: "nginx",
+  openssl: "openssl",
   prlimit: "util-linux",
   ps: "procps",
   "redis-server": "redis-server",
