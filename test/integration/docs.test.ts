@@ -239,6 +239,19 @@ describe("docs/operations.md", () => {
     for (const message of messages) expect(source, message).toContain(`"${message}"`);
   });
 
+  it("lists every audit record that there is", () => {
+    const types = (path: string, type: RegExp): string[] =>
+      [...read(path).matchAll(type)].map(([, name]) => name as string);
+    const made = [
+      ...types("packages/server/src/audit-record.ts", /readonly type: "(\w+)"/g),
+      ...types("packages/cli/src/audit-log.ts", /\{ type: "(\w+)"/g),
+    ];
+    const listed = rowsOf(section("docs/operations.md", "Audit")).flatMap(([cell]) =>
+      [...(cell ?? "").matchAll(/`(\w+)`/g)].map(([, name]) => name as string),
+    );
+    expect(listed.sort()).toEqual(made.sort());
+  });
+
   it("shows flags that docs/cli.md has", () => {
     const known = read("docs/cli.md");
     for (const page of ["docs/operations.md", "README.md"]) {
