@@ -1,5 +1,4 @@
-import { createHash } from "node:crypto";
-import { newToken } from "@culvert/server";
+import { newToken, tokenDigest } from "@culvert/server";
 import type { Command } from "commander";
 import { EXIT } from "./exit-codes.ts";
 import { textFlag } from "./flags.ts";
@@ -58,10 +57,10 @@ function makeToken(file: string | undefined, io: TaskIo): number {
 
 async function hashToken(file: string, io: TaskIo): Promise<number> {
   const token = file === "-" ? await readSecretLine(io, "the token") : readSecretFile(file, "the file");
-  const id = /^culvert_([a-z0-9]{8})_[A-Za-z0-9_-]{43}$/.exec(token)?.[1];
-  if (id === undefined) {
+  const digest = tokenDigest(token);
+  if (digest === undefined) {
     throw new UsageError("this is not a token of a user: make one with: culvert token new.");
   }
-  io.out(`${id}:sha256:${createHash("sha256").update(token).digest("base64url")}`);
+  io.out(digest);
   return EXIT.ok;
 }

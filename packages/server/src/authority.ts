@@ -124,7 +124,7 @@ export class Authority {
       case "token":
         return user.tokens.some(({ id, sha256 }) => id === value && sha256 === digest);
       case "key":
-        return user.keys.some((key) => key === value || key === `ed25519:${value}`);
+        return user.keys.includes(`ed25519:${value}`);
       case "certificate":
         return this.#users?.byCertificate.get(value)?.name === user.name;
       default:

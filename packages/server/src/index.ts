@@ -3,7 +3,7 @@ export { CulvertError, type ErrorCode, type SessionOptions } from "@culvert/prot
 export type { AuditFact, AuditRecord } from "./audit-record.ts";
 export type { AuthenticatedAs, AuthenticateHook, AuthenticationRequest } from "./authenticate-hook.ts";
 export type { Identity } from "./identity.ts";
-export { type NewToken, newToken } from "./login-token.ts";
+export { type NewToken, newToken, tokenDigest } from "./login-token.ts";
 export type { ServerAddress } from "./own-endpoint.ts";
 export { type PeerCertificate, peerCertificateOf } from "./peer-certificate.ts";
 export { Server, type ServerStats } from "./server.ts";

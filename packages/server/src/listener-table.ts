@@ -15,7 +15,7 @@ interface Held {
 }
 
 /** A place in the table, of one listener. */
-export interface Claim {
+export interface ListenerClaim {
   /** The port that was free, where 0 was asked for. */
   bound(port: number): void;
   /**
@@ -43,7 +43,7 @@ export class ListenerTable {
    * @throws CulvertError `listener_held` when another holder has it, or one that overlaps; `address_in_use` when the same one
    * listens there already.
    */
-  claim(holder: Holder, address: string, port: number): Claim {
+  claim(holder: Holder, address: string, port: number): ListenerClaim {
     const held: Held = { holder, address, isReserved: false };
     if (port !== 0) this.#take(held, port);
     let at = port;
@@ -60,7 +60,7 @@ export class ListenerTable {
   }
 
   /** Takes the file of a Unix socket. @throws CulvertError as {@link claim}. */
-  claimPath(holder: Holder, path: string): Claim {
+  claimPath(holder: Holder, path: string): ListenerClaim {
     return this.claim(holder, path, UNIX);
   }
 

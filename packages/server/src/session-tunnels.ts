@@ -8,7 +8,7 @@ import {
   type TunnelRequest,
 } from "@culvert/peer";
 import { CulvertError, type Endpoint, type ErrorCode, formatEndpoint } from "@culvert/protocol";
-import type { Claim, ListenerTable } from "./listener-table.ts";
+import type { ListenerClaim, ListenerTable } from "./listener-table.ts";
 import type { ServerEvent, SessionIdentity } from "./server-events.ts";
 import type { ResolvedServerOptions } from "./server-options.ts";
 import type { SessionAudit } from "./session-audit.ts";
@@ -35,7 +35,7 @@ interface Opened {
   readonly tunnel: ListeningTunnel;
   readonly asked: Endpoint;
   readonly address: string;
-  readonly claim: Claim;
+  readonly claim: ListenerClaim;
 }
 
 interface TunnelSlot {
@@ -177,7 +177,7 @@ export class SessionTunnels {
     const wish = rights.judge("listen", listen);
     if (wish.kind === "refuse") throw new CulvertError(wish.code, wish.reason);
     const { endpoint: asked } = wish;
-    let claim: Claim | undefined;
+    let claim: ListenerClaim | undefined;
     let address = listen;
     try {
       if (asked.scheme === "unix") claim = table.claimPath(this.#options.identity(), asked.path);

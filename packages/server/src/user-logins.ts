@@ -6,6 +6,7 @@ import type { User, Users } from "@culvert/policy";
 import { type KeyLogin, keyLoginInput } from "@culvert/protocol";
 import type { Identity } from "./identity.ts";
 import { KeyChallenges } from "./key-challenges.ts";
+import { tokenId } from "./login-token.ts";
 import type { PeerCertificate } from "./peer-certificate.ts";
 import { ServerNames } from "./server-names.ts";
 
@@ -14,7 +15,6 @@ export type Claim = Pick<Identity, "name" | "user" | "credential" | "digest">;
 /** `why` is for our log only. `isStale`: a challenge that does not count, which says nothing of who answered it. */
 export type Found = { readonly claim: Claim } | { readonly why: string; readonly isStale?: true };
 
-const USER_TOKEN = /^culvert_([a-z0-9]{8})_[A-Za-z0-9_-]{43}$/;
 const STALE = { why: "a challenge that is not valid (any more)", isStale: true } as const;
 /** What a token that nobody has is compared with, and a key that nobody has is checked by, so that it takes as long. */
 const NOBODYS_DIGEST = sha256("nobody's");
@@ -58,7 +58,7 @@ export class UserLogins {
 
   /** By its id; whether that is known takes as long to find out as whether the rest is right. */
   byToken(text: string, digest: Buffer): Found {
-    const id = USER_TOKEN.exec(text)?.[1];
+    const id = tokenId(text);
     const known = id === undefined ? undefined : this.#users?.byTokenId.get(id);
     const isRight = timingSafeEqual(digest, digestOf(known?.token.sha256));
     if (known === undefined) return { why: "an unknown token" };
@@ -102,8 +102,8 @@ export class UserLogins {
   byCertificate({ spkiSha256, dns, email, uri }: PeerCertificate): Claim[] {
     const marks = [
       `sha256:${spkiSha256}`,
-      ...dns.map((name) => `dns:${name.toLowerCase()}`),
-      ...email.map((address) => `email:${address.replace(/[^@]*$/, (domain) => domain.toLowerCase())}`),
+      ...dns.map((name) => `dns:${name}`),
+      ...email.map((address) => `email:${address}`),
       ...uri.map((name) => `uri:${name}`),
     ];
     return marks.flatMap((mark) => {

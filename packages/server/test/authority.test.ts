@@ -90,9 +90,9 @@ describe("Authority.isRevoked", () => {
   test("T14: whose token, key or certificate is not in the file any more", () => {
     expect(isRevoked(`{ tokens: ["${TOKEN}"] }`, "token:k3v9q2m1")).toBe(false);
     expect(isRevoked(`{ keys: ["${KEY}"] }`, "token:k3v9q2m1")).toBe(true);
-    expect(isRevoked(`{ keys: ["${KEY}"] }`, `key:${KEY}`)).toBe(false);
-    expect(isRevoked(`{ keys: ["${KEY}"] }`, `key:${KEY.slice("ed25519:".length)}`)).toBe(false);
-    expect(isRevoked(`{ tokens: ["${TOKEN}"] }`, `key:${KEY}`)).toBe(true);
+    const key = `key:${KEY.slice("ed25519:".length)}`;
+    expect(isRevoked(`{ keys: ["${KEY}"] }`, key)).toBe(false);
+    expect(isRevoked(`{ tokens: ["${TOKEN}"] }`, key)).toBe(true);
     expect(isRevoked('{ certificates: ["dns:laptop.example"] }', "certificate:dns:laptop.example")).toBe(
       false,
     );
