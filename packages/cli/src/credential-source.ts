@@ -1,9 +1,9 @@
 import { readLoginKey } from "@culvert/peer";
 import type { Environment } from "./environment.ts";
+import { asUsage } from "./option-fault.ts";
 import { readSecretFile } from "./secret-file.ts";
 import { findToken, STDIN } from "./token-source.ts";
 import { UsageError } from "./usage-error.ts";
-import { asUsage } from "./users-source.ts";
 
 /** By what a client logs in, and which flag or variable said so, which may be logged. */
 export type Credential =

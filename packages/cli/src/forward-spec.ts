@@ -1,4 +1,4 @@
-import { CulvertError, checkTarget, type Endpoint, ERRORS, parseEndpoint } from "@culvert/protocol";
+import { CulvertError, checkTarget, type Endpoint, parseEndpoint } from "@culvert/protocol";
 import { shown, UsageError } from "./usage-error.ts";
 
 /** One `-L` or `-R`. */
@@ -114,7 +114,7 @@ function listenText(fields: readonly string[]): string {
 /** What is wrong with an endpoint, without the sentence that all bad addresses share. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof CulvertError)) throw error;
-  return error.message.replace(`${ERRORS[error.code].sentence}: `, "");
+  return error.detail ?? error.message;
 }
 
 /**

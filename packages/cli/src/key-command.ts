@@ -2,10 +2,10 @@ import { newLoginKey, readLoginKey } from "@culvert/peer";
 import type { Command } from "commander";
 import { EXIT } from "./exit-codes.ts";
 import { writeNewFiles } from "./new-file.ts";
+import { asUsage } from "./option-fault.ts";
 import { readSecretFile } from "./secret-file.ts";
 import type { Task, TaskIo } from "./task.ts";
 import { UsageError } from "./usage-error.ts";
-import { asUsage } from "./users-source.ts";
 
 /** Gives `command` its commands: `new` and `show`. */
 export function defineKeyCommand(command: Command, plan: (task: Task) => void): void {

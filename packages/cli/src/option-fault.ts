@@ -1,4 +1,4 @@
-import { type CulvertError, ERRORS } from "@culvert/protocol";
+import { CulvertError } from "@culvert/protocol";
 import { UsageError } from "./usage-error.ts";
 
 /**
@@ -8,7 +8,7 @@ import { UsageError } from "./usage-error.ts";
  * @param names The library's names of options and their flags.
  */
 export function optionFault(error: CulvertError, names: Readonly<Record<string, string>>): UsageError {
-  const detail = error.message.replace(`${ERRORS[error.code].sentence}: `, "");
+  const { detail = error.message } = error;
   const flagOf = (name: string): string => (Object.hasOwn(names, name) ? names[name]! : name);
   const sentence = detail
     .replace(/\btls\.\w+/g, flagOf)
@@ -16,4 +16,18 @@ export function optionFault(error: CulvertError, names: Readonly<Record<string, 
     // Further names are told from words by their capitals.
     .replace(/\b(?:session\.|retry\.)?([a-z]+(?:[A-Z][a-z]*)+)\b/g, (_, name: string) => flagOf(name));
   return new UsageError(sentence.endsWith("?") ? sentence : `${sentence}.`);
+}
+
+/**
+ * What the library finds wrong, as a mistake of who wrote it; the library's sentence names the place and the mend.
+ * @param prefix Stands before that sentence.
+ */
+export function asUsage<T>(read: () => T, prefix = ""): T {
+  try {
+    return read();
+  } catch (error) {
+    if (!(error instanceof CulvertError)) throw error;
+    const { detail = error.message } = error;
+    throw new UsageError(`${prefix}${detail}${/[.?]$/.test(detail) ? "" : "."}`);
+  }
 }

@@ -1,23 +1,16 @@
 import { promises as dns } from "node:dns";
 import { isIP } from "node:net";
-import {
-  type Action,
-  type Grants,
-  NOTHING,
-  nearest,
-  parseRules,
-  type User,
-  type Users,
-} from "@culvert/policy";
+import { type Action, commonGrants, type Grants, nearest, type User, type Users } from "@culvert/policy";
 import { type Endpoint, formatEndpoint } from "@culvert/protocol";
 import { Argument, type Command } from "commander";
 import { EXIT } from "./exit-codes.ts";
 import { checkChoice, switchFlag, textFlag } from "./flags.ts";
+import { asUsage } from "./option-fault.ts";
 import { questionedEndpoint, type Verdict, verdictOf, verdictRecord } from "./policy-question.ts";
 import { type RuleFlagValues, ruleFlags } from "./rule-flags.ts";
 import type { Task, TaskIo } from "./task.ts";
 import { shown, UsageError } from "./usage-error.ts";
-import { asUsage, readUsersFile } from "./users-source.ts";
+import { readUsersFile } from "./users-source.ts";
 
 interface CheckFlagValues extends RuleFlagValues {
   readonly users?: string;
@@ -140,16 +133,12 @@ function grantsOf(flags: CheckFlagValues): { readonly grants: Grants; readonly u
     return { grants: user.grants, user };
   }
   if (as !== undefined) throw new UsageError("--as names one of the users: add --users <file>.");
-  if ((allowConnect ?? allowListen) === undefined) {
+  const grants = asUsage(() => commonGrants(flags, { connect: "--allow-connect", listen: "--allow-listen" }));
+  if (grants === undefined) {
     throw new UsageError(
       "there are no rules to check: add --users <file> --as <name>, or --allow-connect <rule>.",
     );
   }
-  const grants = asUsage(() => ({
-    ...NOTHING,
-    connect: { allow: parseRules(allowConnect ?? [], "connect", "--allow-connect"), deny: [] },
-    listen: { allow: parseRules(allowListen ?? [], "listen", "--allow-listen"), deny: [] },
-  }));
   return { grants, user: undefined };
 }
 

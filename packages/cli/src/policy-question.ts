@@ -3,7 +3,7 @@ import { isIP } from "node:net";
 import { type Action, type Decision, decide, type Grants } from "@culvert/policy";
 import { checkTarget, type Endpoint, formatEndpoint, listenEndpoint, parseEndpoint } from "@culvert/protocol";
 import { codeOf } from "./input-file.ts";
-import { asUsage } from "./users-source.ts";
+import { asUsage } from "./option-fault.ts";
 
 /** What a name stands for, as `dns.promises.lookup` with `all` says it. */
 export type Resolve = (host: string) => Promise<readonly LookupAddress[]>;

@@ -1,8 +1,7 @@
 import { MAX_USERS_FILE_BYTES, parseUsers, type Users } from "@culvert/policy";
-import { CulvertError, ERRORS } from "@culvert/protocol";
 import { fingerprintOf } from "./fingerprint.ts";
 import { readInputFile } from "./input-file.ts";
-import { UsageError } from "./usage-error.ts";
+import { asUsage } from "./option-fault.ts";
 
 /** What a users file holds. */
 export interface UsersRead {
@@ -22,18 +21,4 @@ export function readUsersFile(path: string, flag: string): UsersRead {
     access: "not changed by others",
   });
   return { users: asUsage(() => parseUsers(content, path)), fingerprint: fingerprintOf([content]) };
-}
-
-/**
- * What the library finds wrong, as a mistake of who wrote it; the library's sentence names the place and the mend.
- * @param prefix Stands before that sentence.
- */
-export function asUsage<T>(read: () => T, prefix = ""): T {
-  try {
-    return read();
-  } catch (error) {
-    if (!(error instanceof CulvertError)) throw error;
-    const detail = error.message.replace(`${ERRORS[error.code].sentence}: `, "");
-    throw new UsageError(`${prefix}${detail}${/[.?]$/.test(detail) ? "" : "."}`);
-  }
 }

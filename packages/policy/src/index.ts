@@ -1,3 +1,4 @@
+export { commonGrants } from "./common-grants.ts";
 export { decide, type PolicyContext, type Question } from "./decision.ts";
 export {
   EVERYTHING,
@@ -6,7 +7,6 @@ export {
   type IdentityLimits,
   NOTHING,
   parseGrants,
-  parseRules,
   type RuleSet,
   type RulesInput,
 } from "./grants.ts";

@@ -2,7 +2,8 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { parseAddress } from "../src/address.ts";
 import { dialReadings } from "../src/address-readings.ts";
-import { type Action, decide, formatRule, parseRules } from "../src/index.ts";
+import { parseRules } from "../src/grants.ts";
+import { type Action, decide, formatRule } from "../src/index.ts";
 import { specialZoneOf } from "../src/special-addresses.ts";
 import { ask, connecting } from "./support/asking.ts";
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { formatRule, parseRules } from "../src/index.ts";
+import { parseRules } from "../src/grants.ts";
+import { formatRule } from "../src/index.ts";
 import { invalidOption } from "./support/asking.ts";
 
 function canonical(text: string, action: "connect" | "listen" = "connect"): string {

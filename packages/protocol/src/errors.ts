@@ -131,11 +131,14 @@ export function isErrorCode(text: string): text is ErrorCode {
 export class CulvertError extends Error {
   override readonly name: string = "CulvertError";
   readonly code: ErrorCode;
+  /** What stands behind the sentence of the code; undefined where nothing does. */
+  readonly detail: string | undefined;
 
   constructor(code: ErrorCode, detail?: string, options?: { readonly cause?: unknown }) {
     const sentence = ERRORS[code].sentence;
     super(detail === undefined ? sentence : `${sentence}: ${detail}`, options);
     this.code = code;
+    this.detail = detail;
   }
 
   /** May the same thing succeed later without anybody changing anything? */

@@ -80,6 +80,8 @@ describe("CulvertError", () => {
   test("says the fixed sentence, and the detail behind it", () => {
     expect(new CulvertError("displaced").message).toBe(ERRORS.displaced.sentence);
     expect(new CulvertError("displaced", "web").message).toBe(`${ERRORS.displaced.sentence}: web`);
+    expect(new CulvertError("displaced", "web").detail).toBe("web");
+    expect(new CulvertError("displaced").detail).toBeUndefined();
     expect(new CulvertError("displaced", "").message).toBe(`${ERRORS.displaced.sentence}: `);
   });
 

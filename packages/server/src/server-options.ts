@@ -1,11 +1,10 @@
 import type { LookupFunction } from "node:net";
 import { type Logger, silentLogger } from "@culvert/peer";
-import type { Users } from "@culvert/policy";
+import { commonGrants, type Users } from "@culvert/policy";
 import { CulvertError, resolveSessionOptions, type SessionOptions } from "@culvert/protocol";
 import { isLoopbackHost } from "./arrival-path.ts";
 import type { AuditRecord } from "./audit-record.ts";
 import type { AuthenticateHook } from "./authenticate-hook.ts";
-import { commonGrants } from "./common-grants.ts";
 import { resolveServerTls, type ServerTls, type ServerTlsOptions } from "./server-tls.ts";
 
 /** How a server is set up. Everything has a default; times are milliseconds. */

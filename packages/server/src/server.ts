@@ -1,12 +1,11 @@
 import { Listeners, type Logger } from "@culvert/peer";
-import type { Users } from "@culvert/policy";
+import { commonGrants, type Users } from "@culvert/policy";
 import { CulvertError, type MemoryLevel } from "@culvert/protocol";
 import { Admission, type Arrival, retryAfterMs } from "./admission.ts";
 import { isLoopbackHost } from "./arrival-path.ts";
 import { Audit } from "./audit.ts";
 import { Authenticators } from "./authenticators.ts";
 import { Authority } from "./authority.ts";
-import { commonGrants } from "./common-grants.ts";
 import { Door } from "./door.ts";
 import { Gate } from "./gate.ts";
 import { type MountableServer, MountTable } from "./mount-table.ts";

@@ -1,7 +1,6 @@
-import { EVERYTHING, NOTHING, parseGrants, parseUsers } from "@culvert/policy";
+import { commonGrants, EVERYTHING, NOTHING, parseGrants, parseUsers } from "@culvert/policy";
 import { describe, expect, test } from "vitest";
 import { Authority } from "../src/authority.ts";
-import { commonGrants } from "../src/common-grants.ts";
 import { somebody } from "./support/identities.ts";
 
 const TOKEN = `k3v9q2m1:sha256:${"A".repeat(43)}`;
