@@ -69,25 +69,6 @@ export function parseListenHost(text: string): HostPattern {
   );
 }
 
-/** {@link parseConnectHost} and {@link parseListenHost} read it back unchanged. */
-export function formatHost(host: HostPattern): string {
-  switch (host.kind) {
-    case "any":
-      return "*";
-    case "own":
-      return "own";
-    case "keyword":
-      return host.keyword;
-    case "range":
-      return host.range.family === 6 ? `[${formatRange(host.range)}]` : formatRange(host.range);
-    case "name":
-      // A word alone could be read as a keyword.
-      return host.name.includes(".") ? host.name : `${host.name}.`;
-    case "suffix":
-      return `*.${host.suffix}`;
-  }
-}
-
 /** Does it match by the address alone? `own` and names never do: see {@link ./decision.ts}. */
 export function isHostOfAddress(host: HostPattern, address: Address): boolean {
   if (host.kind === "any") return true;
@@ -151,11 +132,15 @@ function parseWrittenRange(text: string, isBracketed: boolean): AddressRange {
   const first = { family: address.family, bytes: maskedBytes(address.bytes, bits), bits };
   if (parseRange(`${address.text}${text.slice(slash)}`) === undefined) {
     throw new PolicyFault(
-      `the address has bits behind the prefix; write ${formatHost({ kind: "range", range: first })} ` +
-        `for the range, or ${formatHost({ kind: "range", range: singleRange(address) })} for the address`,
+      `the address has bits behind the prefix; write ${writtenAs(first)} for the range, ` +
+        `or ${writtenAs(singleRange(address))} for the address`,
     );
   }
   return first;
+}
+
+function writtenAs(range: AddressRange): string {
+  return range.family === 6 ? `[${formatRange(range)}]` : formatRange(range);
 }
 
 function parseName(text: string): string {

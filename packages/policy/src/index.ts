@@ -12,7 +12,7 @@ export {
 } from "./grants.ts";
 export { nearest } from "./nearest.ts";
 export type { Decision } from "./reason.ts";
-export { type Action, formatRule, type Rule } from "./rule.ts";
+export type { Action, Rule } from "./rule.ts";
 export {
   type CertificateMatch,
   type Credentials,

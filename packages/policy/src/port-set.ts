@@ -25,12 +25,6 @@ export function parsePorts(text: string, first: 0 | 1): PortSet {
   return { isAll: false, ranges: merged(ranges) };
 }
 
-/** {@link parsePorts} reads it back unchanged. */
-export function formatPorts(ports: PortSet): string {
-  if (ports.isAll) return "*";
-  return ports.ranges.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(",");
-}
-
 export function hasPort(ports: PortSet, port: number): boolean {
   return ports.ranges.some(([from, to]) => from <= port && port <= to);
 }

@@ -1,7 +1,7 @@
 import { parseEndpoint } from "@culvert/protocol";
-import { formatHost, type HostPattern, parseConnectHost, parseListenHost } from "./host-pattern.ts";
+import { type HostPattern, parseConnectHost, parseListenHost } from "./host-pattern.ts";
 import { PolicyFault } from "./policy-fault.ts";
-import { formatPorts, type PortSet, parsePorts } from "./port-set.ts";
+import { type PortSet, parsePorts } from "./port-set.ts";
 import { shownText } from "./shown-text.ts";
 
 /** What somebody asks to do. */
@@ -40,12 +40,6 @@ export function parseRule(text: string, action: Action, where: string): Rule {
     if (!(error instanceof PolicyFault)) throw error;
     throw new PolicyFault(`${where} ${shownText(text)}: ${error.message}`);
   }
-}
-
-/** The canonical text: {@link parseRule} reads it back to the same pattern. */
-export function formatRule({ pattern }: Rule): string {
-  if (pattern.kind === "unix") return `unix:${pattern.path}`;
-  return `${formatHost(pattern.host)}:${formatPorts(pattern.ports)}`;
 }
 
 function parsePattern(text: string, action: Action): RulePattern {

@@ -3,9 +3,10 @@ import { expect, test } from "vitest";
 import { parseAddress } from "../src/address.ts";
 import { dialReadings } from "../src/address-readings.ts";
 import { parseRules } from "../src/grants.ts";
-import { type Action, decide, formatRule } from "../src/index.ts";
+import { type Action, decide } from "../src/index.ts";
 import { specialZoneOf } from "../src/special-addresses.ts";
 import { ask, connecting } from "./support/asking.ts";
+import { formatRule } from "./support/rule-text.ts";
 
 const byte = fc.oneof(
   { weight: 1, arbitrary: fc.constantFrom(0, 1, 10, 100, 127, 169, 192, 224, 240, 254, 255) },

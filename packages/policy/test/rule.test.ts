@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { parseRules } from "../src/grants.ts";
-import { formatRule } from "../src/index.ts";
 import { invalidOption } from "./support/asking.ts";
+import { formatRule } from "./support/rule-text.ts";
 
 function canonical(text: string, action: "connect" | "listen" = "connect"): string {
   return formatRule(parseRules([text], action, "rules")[0]!);
