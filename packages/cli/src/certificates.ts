@@ -1,5 +1,4 @@
 import {
-  createHash,
   createPrivateKey,
   createPublicKey,
   generateKeyPairSync,
@@ -8,6 +7,7 @@ import {
   type webcrypto,
   X509Certificate,
 } from "node:crypto";
+import { spkiSha256 } from "@culvert/peer";
 import type { JsonGeneralName } from "@peculiar/x509";
 import { x509 } from "./x509-library.ts";
 
@@ -128,8 +128,7 @@ export function isUsableKey(key: KeyObject): boolean {
 
 /** SHA-256 over the public key with its algorithm (SPKI, as in RFC 7469 section 2.4), base64. */
 export function spkiHash(certificate: string): string {
-  const spki = createPublicKey(certificate).export({ type: "spki", format: "der" });
-  return createHash("sha256").update(spki).digest("base64");
+  return spkiSha256(new X509Certificate(certificate));
 }
 
 /** The last day of a certificate, as in `2027-11-22`. */

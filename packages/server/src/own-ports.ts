@@ -1,12 +1,10 @@
-import { BlockList, isIPv6 } from "node:net";
+import { isIPv6 } from "node:net";
 import { networkInterfaces } from "node:os";
 import { canonicalIpv6 } from "@culvert/protocol";
+import { isLoopbackHost } from "./arrival-path.ts";
 import type { MountableServer } from "./mount-table.ts";
 
 const UNSPECIFIED: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
-const LOOPBACK = new BlockList();
-LOOPBACK.addSubnet("127.0.0.0", 8, "ipv4");
-LOOPBACK.addAddress("::1", "ipv6");
 
 /**
  * The addresses on which the server itself is reached, by HTTP servers of its own and of others. A tunnel that leads there leads in
@@ -35,11 +33,7 @@ export class OwnPorts {
 /** Connecting to the unspecified address is connecting to loopback, and listening there is listening everywhere. */
 function reaches(address: string, bound: string): boolean {
   if (address === bound || UNSPECIFIED.has(address)) return true;
-  return UNSPECIFIED.has(bound) && (isLoopback(address) || isOfThisMachine(address));
-}
-
-function isLoopback(address: string): boolean {
-  return LOOPBACK.check(address, isIPv6(address) ? "ipv6" : "ipv4");
+  return UNSPECIFIED.has(bound) && (isLoopbackHost(address) || isOfThisMachine(address));
 }
 
 function isOfThisMachine(address: string): boolean {
