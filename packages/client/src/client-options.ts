@@ -1,15 +1,11 @@
 import type { LookupFunction } from "node:net";
 import { type Logger, type LoginKey, silentLogger } from "@culvert/peer";
-import {
-  type CulvertError,
-  formatEndpoint,
-  resolveSessionOptions,
-  type SessionOptions,
-} from "@culvert/protocol";
+import { formatEndpoint, resolveSessionOptions, type SessionOptions } from "@culvert/protocol";
 import { type ClientTls, type ClientTlsOptions, resolveClientTls } from "./client-tls.ts";
-import { resolveKey, resolveToken, type TokenProvider } from "./credentials.ts";
+import { resolveKey, resolveToken } from "./credentials.ts";
 import { defaultName } from "./default-name.ts";
 import type { Connector } from "./dial.ts";
+import type { HeadersProvider, ServerProvider, TokenProvider } from "./dial-provider.ts";
 import { checkHeaders, hasHeader } from "./headers.ts";
 import type { Mode } from "./mode.ts";
 import { invalidOption, OptionReader } from "./option-reader.ts";
@@ -27,25 +23,6 @@ import {
   type TunnelOptions,
   type TunnelSpec,
 } from "./tunnel-options.ts";
-
-/** What a function that is asked before each dial is told. */
-export interface AttemptInfo {
-  /** Counts the dials of this client, from 1. */
-  readonly attempt: number;
-  /** The server that holds the session which could be resumed; any other one would end it. */
-  readonly resuming: string | undefined;
-  /** Why the last dial failed, or the last transport ended. */
-  readonly lastError: CulvertError | undefined;
-  /** Aborted when the client is closed. */
-  readonly signal: AbortSignal;
-}
-
-/** Names the server for one dial. A throw, a rejection or a bad URL counts as a failed dial. */
-export type ServerProvider = (attempt: AttemptInfo) => string | Promise<string>;
-/** Gives the headers for one dial; as with {@link ServerProvider}. */
-export type HeadersProvider = (
-  attempt: AttemptInfo,
-) => Readonly<Record<string, string>> | Promise<Readonly<Record<string, string>>>;
 
 /** Which redirects are followed. */
 export type Redirects = "same-host" | "any";

@@ -1,9 +1,6 @@
 import { type LoginKey, readLoginKey } from "@culvert/peer";
-import type { AttemptInfo } from "./client-options.ts";
+import type { TokenProvider } from "./dial-provider.ts";
 import { invalidOption, type OptionReader } from "./option-reader.ts";
-
-/** Gives the token for one dial; as with a `ServerProvider`. */
-export type TokenProvider = (attempt: AttemptInfo) => string | Promise<string>;
 
 /** @throws CulvertError `invalid_option`. */
 export function resolveToken(read: OptionReader): string | TokenProvider | undefined {

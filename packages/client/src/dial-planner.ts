@@ -1,7 +1,8 @@
 import { CulvertError, keyLoginHeader, keyLoginInput } from "@culvert/protocol";
-import type { AttemptInfo, ResolvedClientOptions } from "./client-options.ts";
+import type { ResolvedClientOptions } from "./client-options.ts";
 import { checkToken } from "./credentials.ts";
 import type { DialPlan } from "./dial.ts";
+import type { AttemptInfo } from "./dial-provider.ts";
 import { checkHeaders, hasHeader } from "./headers.ts";
 import { pause } from "./pause.ts";
 import { type ServerChoice, ServerChooser } from "./server-chooser.ts";

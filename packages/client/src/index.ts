@@ -8,19 +8,16 @@ export {
   type ClientStats,
 } from "./client.ts";
 export {
-  type AttemptInfo,
   CLIENT_DEFAULTS,
   type ClientOptions,
-  type HeadersProvider,
   type Redirects,
   type ResolvedClientOptions,
   resolveClientOptions,
-  type ServerProvider,
 } from "./client-options.ts";
 export type { ClientState } from "./client-state.ts";
 export type { ClientTlsOptions } from "./client-tls.ts";
-export type { TokenProvider } from "./credentials.ts";
 export type { Connector, ConnectRequest } from "./dial.ts";
+export type { AttemptInfo, HeadersProvider, ServerProvider, TokenProvider } from "./dial-provider.ts";
 export { CONNECT, LISTEN, type Mode } from "./mode.ts";
 export { isPlainText } from "./plain-text.ts";
 export { RETRY_DEFAULTS, type ResolvedRetryOptions, type RetryOptions } from "./retry-options.ts";

@@ -1,4 +1,5 @@
-import type { AttemptInfo, Redirects, ServerProvider } from "./client-options.ts";
+import type { Redirects } from "./client-options.ts";
+import type { AttemptInfo, ServerProvider } from "./dial-provider.ts";
 import { parseServerUrl } from "./server-url.ts";
 
 export interface ServerChoice {

@@ -1,23 +1,9 @@
 import type { LookupFunction } from "node:net";
 import { expect, test } from "vitest";
 import { Server } from "../src/index.ts";
+import { held } from "./support/asking.ts";
 import { EchoService } from "./support/echo-service.ts";
-import { helloOf, openSession, type RawSession } from "./support/raw-client.ts";
-
-/** Opens a stream to `target`; resolves with how it was answered, if it ever is. */
-function answerOf({ link }: RawSession, target: string): Promise<string> {
-  return new Promise((resolve) => {
-    link.openStream(
-      { kind: "tcp", target },
-      {
-        onAccept: () => resolve("accepted"),
-        onData: () => undefined,
-        onEnd: () => undefined,
-        onReset: (code) => resolve(code),
-      },
-    );
-  });
-}
+import { helloOf, openSession } from "./support/raw-client.ts";
 
 test("a session that dials where nobody answers leaves dials to the others", async () => {
   const lookup: LookupFunction = () => undefined; // never answers
@@ -29,13 +15,13 @@ test("a session that dials where nobody answers leaves dials to the others", asy
   const victim = await openSession(url, helloOf({ name: "victim" }));
   let refused = 0;
   for (let n = 0; n < 200; n += 1) {
-    void answerOf(greedy, `tcp://${n}.test:1`).then((code) => {
+    void held(greedy, `tcp://${n}.test:1`).then((code) => {
       if (code === "resource_exhausted") refused += 1;
     });
   }
   // A quarter of all are under way.
   await expect.poll(() => refused).toBe(175);
-  expect(await answerOf(victim, `tcp://127.0.0.1:${echo.port}`)).toBe("accepted");
+  expect(await held(victim, `tcp://127.0.0.1:${echo.port}`)).toBe("accepted");
   greedy.link.close();
   victim.link.close();
 });

@@ -3,7 +3,7 @@ import { parseUsers, type Users } from "@culvert/policy";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { type IdentityLoad, IdentityLoads } from "../src/identity-load.ts";
 import { Server } from "../src/index.ts";
-import { listened, opened, portOf } from "./support/asking.ts";
+import { held, listened, opened, portOf } from "./support/asking.ts";
 import { EchoService } from "./support/echo-service.ts";
 import { helloOf, openSession, RawClient, type RawSession } from "./support/raw-client.ts";
 import { ann, bob, tokenLine } from "./support/tokens.ts";
@@ -36,21 +36,6 @@ async function open(token: string, name: string): Promise<RawSession> {
 async function rejected(token: string, name: string): Promise<string> {
   const client = await RawClient.connect(server?.address?.url ?? "", { token });
   return (await client.rejected(helloOf({ name }))).code;
-}
-
-/** Opens a stream to `target` that stays. */
-function hold({ link }: RawSession, target: string): Promise<string> {
-  return new Promise((resolve) => {
-    link.openStream(
-      { kind: "tcp", target },
-      {
-        onAccept: () => resolve("accepted"),
-        onData: () => undefined,
-        onEnd: () => undefined,
-        onReset: resolve,
-      },
-    );
-  });
 }
 
 describe("IdentityLoads", () => {
@@ -132,11 +117,11 @@ describe("the limits of an identity, all its sessions together", () => {
     await serve({ streams: 3 });
     const [a, b, other] = [await open(ann, "a"), await open(ann, "b"), await open(bob, "x")];
     const target = `127.0.0.1:${echo.port}`;
-    expect(await hold(a, target)).toBe("accepted");
-    expect(await hold(a, target)).toBe("accepted");
-    expect(await hold(b, target)).toBe("accepted");
-    expect(await hold(b, target)).toBe("stream_limit");
-    expect(await hold(other, target)).toBe("accepted");
+    expect(await held(a, target)).toBe("accepted");
+    expect(await held(a, target)).toBe("accepted");
+    expect(await held(b, target)).toBe("accepted");
+    expect(await held(b, target)).toBe("stream_limit");
+    expect(await held(other, target)).toBe("accepted");
     const { ready } = await listened(b, "tcp://127.0.0.1:0");
     const visitor = connect(portOf(ready), "127.0.0.1");
     const error = await new Promise((resolve) =>
@@ -145,7 +130,7 @@ describe("the limits of an identity, all its sessions together", () => {
     expect(error).toMatchObject({ code: "ECONNRESET" });
     a.link.close();
     await a.client.closed;
-    expect(await hold(b, target)).toBe("accepted");
+    expect(await held(b, target)).toBe("accepted");
   });
 
   test("listeners", async () => {

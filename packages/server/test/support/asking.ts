@@ -17,6 +17,19 @@ export function opened({ link }: RawSession, target: string): Promise<string> {
   });
 }
 
+/** Opens a stream to `target` that stays; resolves with `accepted`, or with the code of the refusal, if it is ever answered. */
+export function held({ link }: RawSession, target: string): Promise<string> {
+  return new Promise((resolve) => {
+    const handler: StreamHandler = {
+      onAccept: () => resolve("accepted"),
+      onData: () => undefined,
+      onEnd: () => undefined,
+      onReset: resolve,
+    };
+    link.openStream({ kind: "tcp", target }, handler);
+  });
+}
+
 /** What the server said to a listener that was asked for. */
 export interface ListenAnswer {
   readonly id: number;
