@@ -38,7 +38,8 @@ export interface AuthenticatedAs {
 /**
  * Says who sent a request; `undefined` refuses it. What it throws is logged here, and refuses as well: for good, as far as the
  * client is concerned. A directory that cannot be asked now should be asked again until the signal is aborted, which has the client
- * come back later.
+ * come back later. Failures are counted against an address where they show the header `Authorization`; a hook that reads something
+ * else, as a signature in the query or a cookie, must see to it that it cannot be guessed.
  */
 export type AuthenticateHook = (
   request: AuthenticationRequest,

@@ -11,6 +11,7 @@ import type { HttpAnswer } from "./http-answer.ts";
 import type { Identity } from "./identity.ts";
 import { LoginPenalties, type LoginSource, loginSourceOf } from "./login-penalties.ts";
 import type { PeerCertificate } from "./peer-certificate.ts";
+import { waysIn } from "./server-options.ts";
 import { type Claim, digestOf, type Found, sha256, UserLogins } from "./user-logins.ts";
 
 /** Who is asking; or why nobody is let in: `answer` for the client, always the same one, `why` for our log only. */
@@ -59,6 +60,8 @@ interface Shown {
  * without any of them, whoever is on the same machine. A request whose credentials name two identities is refused.
  */
 export class Authenticators {
+  /** Nobody has to show anything. */
+  readonly isOpen: boolean;
   readonly #options: AuthenticatorsOptions;
   readonly #shared: Buffer | undefined;
   readonly #users: UserLogins;
@@ -66,6 +69,7 @@ export class Authenticators {
 
   constructor(options: AuthenticatorsOptions) {
     this.#options = options;
+    this.isOpen = waysIn(options).length === 0;
     this.#shared = options.token === undefined ? undefined : sha256(options.token);
     this.#users = new UserLogins(options.users, options.publicNames);
   }
@@ -73,11 +77,6 @@ export class Authenticators {
   /** From now on these are the users; who is in already is not looked at here. */
   setUsers(users: Users): void {
     this.#users.set(users);
-  }
-
-  /** Nobody has to show anything. */
-  get isOpen(): boolean {
-    return this.#shared === undefined && !this.#users.exist && this.#options.authenticate === undefined;
   }
 
   /** Some user logs in by a certificate. */
@@ -98,7 +97,7 @@ export class Authenticators {
   authenticate(request: IncomingMessage, socket: Duplex): Authentication | Promise<Authentication> {
     if (this.isOpen) return this.#anybody(request, socket);
     const authorization = authorizationOf(request);
-    // A certificate has been proven already, and nobody guesses one.
+    // A certificate has been proven already, and nobody guesses one. What else a hook may read is its own to guard.
     const source = authorization.kind === "nothing" ? undefined : loginSourceOf(request, socket);
     const waitMs = source === undefined ? 0 : this.#penalties.waitMs(source, performance.now());
     const byHeader = this.#byAuthorization(authorization, request, socket);

@@ -282,8 +282,8 @@ function checkAuthentication(options: ResolvedServerOptions): void {
   );
 }
 
-/** Which options authenticate clients. */
-function waysIn(options: Pick<ResolvedServerOptions, "token" | "users" | "authenticate">): string[] {
+/** Which options authenticate clients; none: nobody has to show anything. */
+export function waysIn(options: Pick<ResolvedServerOptions, "token" | "users" | "authenticate">): string[] {
   return (["token", "users", "authenticate"] as const).filter((key) => options[key] !== undefined);
 }
 
