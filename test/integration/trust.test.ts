@@ -1,7 +1,6 @@
-import { createHash } from "node:crypto";
 import { Client, type ClientOptions, CONNECT, LISTEN } from "@culvert/client";
 import { parseUsers, type Users } from "@culvert/policy";
-import type { AuditRecord } from "@culvert/server";
+import { type AuditRecord, tokenDigest } from "@culvert/server";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { until } from "../support/deadline.ts";
 import { Forked } from "../support/forked.ts";
@@ -25,12 +24,8 @@ function usersOf(users: Record<string, object>): Users {
   return parseUsers(JSON.stringify({ version: 1, users }), "users.json");
 }
 
-function tokenLine(token: string): string {
-  return `${token.split("_")[1]}:sha256:${createHash("sha256").update(token).digest("base64url")}`;
-}
-
-const ann = { tokens: [tokenLine(ANN)], ...MAY_ALL };
-const bob = { tokens: [tokenLine(BOB)], ...MAY_ALL };
+const ann = { tokens: [tokenDigest(ANN)], ...MAY_ALL };
+const bob = { tokens: [tokenDigest(BOB)], ...MAY_ALL };
 
 /** A server of ann and bob. */
 function served(): Promise<TunnelFixture> {

@@ -1,6 +1,6 @@
 import { connect } from "node:net";
 import { silentLogger } from "@culvert/peer";
-import { parseUsers, type Users } from "@culvert/policy";
+import type { Users } from "@culvert/policy";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { Audit } from "../src/audit.ts";
 import { type AuditRecord, Server } from "../src/index.ts";
@@ -8,6 +8,7 @@ import { listened, opened, portOf } from "./support/asking.ts";
 import { EchoService } from "./support/echo-service.ts";
 import { helloOf, openSession, RawClient } from "./support/raw-client.ts";
 import { ann, tokenLine } from "./support/tokens.ts";
+import { usersOf } from "./support/users.ts";
 
 const TOKEN = "canary-0123456789abcdef";
 
@@ -97,7 +98,7 @@ describe("the audit of a server", () => {
   });
 
   test("says nothing of a request without credentials where users log in: each login by key begins so", async () => {
-    const users = parseUsers("version: 1\nusers: { nobody: {} }", "users.yaml");
+    const users = usersOf({ nobody: {} });
     const { url, recorded, records } = await audited({ users });
     await expect(RawClient.connect(url)).rejects.toThrow("401");
     await expect(RawClient.connect(url, { token: "canary-of-a-stranger" })).rejects.toThrow("401");
@@ -125,7 +126,6 @@ describe("the audit of a server", () => {
 
   test("T14: who is revoked because of what a record says keeps nothing of that connection", async () => {
     await using echo = await EchoService.start();
-    const usersOf = (users: object) => parseUsers(JSON.stringify({ version: 1, users }), "u");
     const records: AuditRecord[] = [];
     const onRecord = (record: AuditRecord): void => {
       records.push(record);

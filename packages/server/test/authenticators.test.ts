@@ -126,10 +126,10 @@ const [ALICES, BOBS, CAROLS] = [newToken(), newToken(), newToken()];
 const USERS = usersOf({
   alice: {
     tokens: [ALICES.digest],
-    certificates: [{ kind: "dns", value: "laptop.example" }],
+    certificates: ["dns:laptop.example"],
   },
-  bob: { tokens: [BOBS.digest], certificates: [{ kind: "dns", value: "desk.example" }] },
-  carol: { tokens: [CAROLS.digest], expiresAt: 1 },
+  bob: { tokens: [BOBS.digest], certificates: ["dns:desk.example"] },
+  carol: { tokens: [CAROLS.digest], expires: "2020-01-01T00:00:00Z" },
 });
 const CERTIFICATE: PeerCertificate = {
   ...{ spkiSha256: "KEY=", dns: ["laptop.example"], email: [], uri: [] },

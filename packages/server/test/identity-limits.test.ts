@@ -1,5 +1,5 @@
 import { connect } from "node:net";
-import { parseUsers, type Users } from "@culvert/policy";
+import type { Users } from "@culvert/policy";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { type IdentityLoad, IdentityLoads } from "../src/identity-load.ts";
 import { Server } from "../src/index.ts";
@@ -7,6 +7,7 @@ import { held, listened, opened, portOf } from "./support/asking.ts";
 import { EchoService } from "./support/echo-service.ts";
 import { helloOf, openSession, RawClient, type RawSession } from "./support/raw-client.ts";
 import { ann, bob, tokenLine } from "./support/tokens.ts";
+import { usersOf } from "./support/users.ts";
 import { vanish } from "./support/vanishing.ts";
 
 let server: Server | undefined;
@@ -19,7 +20,7 @@ function usersWith(limits: object): Users {
     ann: { tokens: [tokenLine(ann)], limits, ...may },
     bob: { tokens: [tokenLine(bob)], ...may },
   };
-  return parseUsers(JSON.stringify({ version: 1, users }), "u");
+  return usersOf(users);
 }
 
 async function serve(limits: object): Promise<void> {

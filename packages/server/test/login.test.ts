@@ -50,7 +50,10 @@ test("T2: of 100 wrong logins most get 429; a right one from elsewhere is let in
 
 test("T6: no request gets past the credentials, whatever it asks for", async () => {
   const [alices, bobs] = [newToken(), newToken()];
-  const users = usersOf({ alice: { tokens: [alices.digest] }, bob: { tokens: [bobs.digest], expiresAt: 1 } });
+  const users = usersOf({
+    alice: { tokens: [alices.digest] },
+    bob: { tokens: [bobs.digest], expires: "2020-01-01T00:00:00Z" },
+  });
   const app = createServer((_request, response) => response.end("the application"));
   app.listen(0, "127.0.0.1");
   await once(app, "listening");

@@ -3,7 +3,7 @@ import { linkSync, mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseUsers, type Users } from "@culvert/policy";
+import { parseUsers } from "@culvert/policy";
 import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { fullListener } from "../../peer/test/support/full-listener.ts";
 import { Server } from "../src/index.ts";
@@ -11,13 +11,10 @@ import { listened, opened } from "./support/asking.ts";
 import { EchoService } from "./support/echo-service.ts";
 import { helloOf, openSession, RawClient, type RawSession, resumeOf } from "./support/raw-client.ts";
 import { ann, bob, tokenLine } from "./support/tokens.ts";
+import { usersOf } from "./support/users.ts";
 import { vanish } from "./support/vanishing.ts";
 
 const MAY_ALL = { connect: { allow: ["127.0.0.1:*"] }, listen: { allow: ["*"] } };
-
-function usersOf(users: Record<string, object>): Users {
-  return parseUsers(JSON.stringify({ version: 1, users }), "users.json");
-}
 
 const BOTH = {
   ann: { tokens: [tokenLine(ann)], ...MAY_ALL },
