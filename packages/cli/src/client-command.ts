@@ -8,7 +8,7 @@ import {
   type Tunnel,
 } from "@culvert/client";
 import type { Logger } from "@culvert/peer";
-import { CulvertError, formatEndpoint } from "@culvert/protocol";
+import { formatEndpoint } from "@culvert/protocol";
 import type { Command, Option } from "commander";
 import { type ClientFiles, type ClientTlsFlags, checkEncrypted, clientTlsFlags } from "./client-files.ts";
 import { type CommandContext, withinBound } from "./command-context.ts";
@@ -27,7 +27,7 @@ import { durationFlag, repeatedFlag, textFlag } from "./flags.ts";
 import { checkDistinctListeners, type ForwardSpec, parseForwardSpec } from "./forward-spec.ts";
 import { readHeaders } from "./header-source.ts";
 import { LiveFiles } from "./live-files.ts";
-import { optionFault } from "./option-fault.ts";
+import { inFlags } from "./option-fault.ts";
 import {
   connectTimeoutFlag,
   RETRY_FLAG_NAMES,
@@ -196,7 +196,10 @@ export async function runClient(
   const token = readToken ?? options.token;
   const client = makeClient({ ...options, token, maxSockets, logger: log, agent: context.agent });
   tellReady(client, context);
-  const live = new LiveFiles(files.parts(client, inFlags), log);
+  const live = new LiveFiles(
+    files.parts(client, (act) => inFlags(act, FLAG_NAMES)),
+    log,
+  );
   signals.onHangup = () => live.readAgain();
   signals.onReport = () => report(client, log);
   warnOfPlainWay(options, context);
@@ -255,18 +258,7 @@ function warnOfPlainWay({ server, token, key }: ClientOptions, { log }: CommandC
 }
 
 function makeClient(options: ClientOptions): Client {
-  return inFlags(() => new Client(options));
-}
-
-/** What the library finds wrong, said in flags. */
-function inFlags<T>(act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    if (error instanceof CulvertError && error.code === "invalid_option")
-      throw optionFault(error, FLAG_NAMES);
-    throw error;
-  }
+  return inFlags(() => new Client(options), FLAG_NAMES);
 }
 
 const FLAG_NAMES: Readonly<Record<string, string>> = {

@@ -18,6 +18,16 @@ export function optionFault(error: CulvertError, names: Readonly<Record<string, 
   return new UsageError(sentence.endsWith("?") ? sentence : `${sentence}.`);
 }
 
+/** Has what a library finds wrong with its options said in flags, see {@link optionFault}. */
+export function inFlags<T>(act: () => T, names: Readonly<Record<string, string>>): T {
+  try {
+    return act();
+  } catch (error) {
+    if (error instanceof CulvertError && error.code === "invalid_option") throw optionFault(error, names);
+    throw error;
+  }
+}
+
 /**
  * What the library finds wrong, as a mistake of who wrote it; the library's sentence names the place and the mend.
  * @param prefix Stands before that sentence.

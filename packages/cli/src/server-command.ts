@@ -1,5 +1,5 @@
 import type { Logger } from "@culvert/peer";
-import { CulvertError, SESSION_DEFAULTS } from "@culvert/protocol";
+import { SESSION_DEFAULTS } from "@culvert/protocol";
 import { SERVER_DEFAULTS, Server, type ServerOptions } from "@culvert/server";
 import type { Command } from "commander";
 import { type CommandContext, withinBound } from "./command-context.ts";
@@ -15,7 +15,7 @@ import { descriptorLimit, mostSockets } from "./descriptor-limit.ts";
 import type { Environment } from "./environment.ts";
 import { countFlag, durationFlag, portFlag, repeatedFlag, sizeFlag, switchFlag, textFlag } from "./flags.ts";
 import { LiveFiles } from "./live-files.ts";
-import { optionFault } from "./option-fault.ts";
+import { inFlags } from "./option-fault.ts";
 import { type RuleFlagValues, ruleFlags } from "./rule-flags.ts";
 import type { ServerFileFlags, ServerFiles } from "./server-files.ts";
 import { isLoopback } from "./server-urls.ts";
@@ -210,7 +210,10 @@ export async function runServer(
   warnOfPlainPort(options, log);
   const { auth, allowed } = server.stats();
   ready.tell({ ready: "server", url: server.address?.url ?? "", auth, allowed });
-  const live = new LiveFiles(files.parts(server, inFlags), log);
+  const live = new LiveFiles(
+    files.parts(server, (act) => inFlags(act, FLAG_NAMES)),
+    log,
+  );
   signals.onHangup = () => live.readAgain();
   const signal = await signals.stopped;
   const drainMs = options.drainMs ?? D.drainMs;
@@ -236,18 +239,7 @@ function report(server: Server, log: Logger): void {
 }
 
 function makeServer(options: ServerOptions): Server {
-  return inFlags(() => new Server(options));
-}
-
-/** What the library finds wrong, said in flags. */
-function inFlags<T>(act: () => T): T {
-  try {
-    return act();
-  } catch (error) {
-    if (error instanceof CulvertError && error.code === "invalid_option")
-      throw optionFault(error, FLAG_NAMES);
-    throw error;
-  }
+  return inFlags(() => new Server(options), FLAG_NAMES);
 }
 
 const FLAG_NAMES: Readonly<Record<string, string>> = {
