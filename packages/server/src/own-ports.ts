@@ -15,6 +15,11 @@ LOOPBACK.addAddress("::1", "ipv6");
 export class OwnPorts {
   readonly #servers = new Set<MountableServer>();
 
+  /** Servers that are asked for their addresses. */
+  get size(): number {
+    return this.#servers.size;
+  }
+
   /** Its address is asked for each time: it may begin to listen later. Returns what takes it off. */
   add(server: MountableServer): () => void {
     this.#servers.add(server);
