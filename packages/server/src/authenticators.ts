@@ -102,7 +102,10 @@ export class Authenticators {
     const source = authorization.kind === "nothing" ? undefined : loginSourceOf(request, socket);
     const waitMs = source === undefined ? 0 : this.#penalties.waitMs(source, performance.now());
     const byHeader = this.#byAuthorization(authorization, request, socket);
-    if (waitMs > 0 && !this.#isBeyondGuessing(byHeader)) return penalised(waitMs);
+    if (waitMs > 0 && !this.#isBeyondGuessing(byHeader)) {
+      // Nothing was guessed: whose key is right in a moment must not stay away as long as one who fails.
+      return "isStale" in byHeader ? this.#stale(byHeader.why) : penalised(waitMs);
+    }
 
     const certificate = this.#options.certificateOf(socket);
     const shown: Shown = {

@@ -323,6 +323,17 @@ describe("one refusal for everything", () => {
       expect(new Set(shown).size).toBe(1);
       expect(shown[0]).toMatch(/"status":401.*stale=true/);
       expect(nameOf(await ask(server, bearer(TOKEN)))).toBe("token");
+      // Nor does the penalty of a neighbour count for it, which would send the client away for minutes.
+      for (let i = 0; i < 5; i += 1) await ask(server, bearer("x"));
+      expect(nameOf(await ask(server, bearer("x")))).toMatch(/^refused 429/);
+      const login = keyLoginHeader({
+        key: publicText.slice(8),
+        ...claim,
+        signature: readLoginKey(pem).sign(keyLoginInput(claim)).toString("base64"),
+      });
+      const late = await ask(server, { headers: { Authorization: login } });
+      expect(late).toMatchObject({ answer: { status: 401 } });
+      expect(JSON.stringify(late)).toMatch(/stale=true/);
     }
   });
 
