@@ -3,6 +3,7 @@ import { type AddressInfo, connect, createServer, type Server as NetServer, type
 import { Client, type ClientOptions, newLoginKey } from "@culvert/client";
 import { newToken, Server } from "@culvert/server";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { refuse, ScriptedServer } from "../../packages/client/test/support/scripted-server.ts";
 import { usersOf } from "../../packages/server/test/support/users.ts";
 import { until } from "../support/deadline.ts";
 import { LogRecorder } from "../support/log-recorder.ts";
@@ -43,6 +44,65 @@ describe("a login by key", () => {
     ]);
     expect(client.stats()).toMatchObject({ dials: 4, sessions: 1 });
     expect(server.stats()).toMatchObject({ transports: 4, refused: 4 });
+  });
+
+  it("goes on however often one of the two requests is cut, wherever", async () => {
+    const name = "tunnel.example:9000";
+    await using fixture = await TunnelFixture.prepare({
+      server: { users, publicNames: [name] },
+      client: {
+        server: `ws://${name}/`,
+        key: pem,
+        connector: () => connect(fixture.proxy.port, "127.0.0.1"),
+      },
+      seed: 3,
+    });
+    const { client, server, proxy, states } = fixture;
+    await client.start();
+    await until(() => client.stats().session?.link.rttMs !== undefined, "the session is proven");
+    let cuts = 0;
+    for (let n = 0; n < 24; n += 1) {
+      const before = client.stats().session?.link.resumes ?? 0;
+      // The first connection carries a request and its 401, the second one the login, 101, HELLO, WELCOME and what follows.
+      const isFirst = n < 10;
+      if (!isFirst) proxy.cutAfter({ bytes: 1e9, direction: "up", how: "fin" });
+      proxy.cutAfter({
+        bytes: isFirst ? 17 + n * 31 : 17 + (n - 10) * 67,
+        direction: n % 2 === 0 ? "up" : "down",
+        how: n % 3 === 0 ? "fin" : "rst",
+      });
+      const { fin, rst } = proxy.stats().cuts;
+      proxy.cut({ how: "rst" });
+      await until(() => (client.stats().session?.link.resumes ?? 0) > before, "it was resumed");
+      await states.reaches("open");
+      const now = proxy.stats().cuts;
+      cuts += now.fin + now.rst - fin - rst - 1;
+      proxy.cancelCuts();
+    }
+    expect(cuts).toBeGreaterThanOrEqual(15);
+    expect(client.stats().sessions).toBe(1);
+    expect(server.sessions()).toMatchObject([{ owner: "user:alice" }]);
+    // Each half of it was refused for want of a login, and never for a wrong one.
+    const whys = fixture.serverLog.lines.flatMap((line) => ("why" in line ? [line.why] : []));
+    expect(new Set(whys)).toEqual(new Set(["no credentials"]));
+  });
+
+  it("opens a session at the one of several servers that knows the key, and where a redirect leads to", async () => {
+    await using foreign = new Server({ port: 0, users: usersOf({}), drainMs: 0 });
+    await using first = new Server({ port: 0, users, drainMs: 0 });
+    await Promise.all([foreign.start(), first.start()]);
+    await using client = clientOf({ server: [urlOf(foreign), urlOf(first)], key: pem });
+    await client.start();
+    expect(first.sessions()).toMatchObject([{ owner: "user:alice" }]);
+
+    const elsewhere = await ScriptedServer.start();
+    elsewhere.answers.push(refuse({ code: "session_limit", redirect: urlOf(first) }));
+    await using sent = clientOf({ server: elsewhere.url, key: pem, name: "sent" });
+    await sent.start();
+    expect(first.sessions()).toMatchObject([{ owner: "user:alice" }, { owner: "user:alice", name: "sent" }]);
+    expect(elsewhere.arrivals).toHaveLength(1);
+    expect(elsewhere.arrivals[0]?.headers.authorization).toBeUndefined();
+    await elsewhere.stop();
   });
 
   it("a server that is another one at the second request does not end the client, and is not failed at", async () => {

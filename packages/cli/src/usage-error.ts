@@ -8,8 +8,12 @@ export class UsageError extends Error {
 
 const MAX_SHOWN_CHARACTERS = 80;
 
+/** A token of ours, or the text of a key: wherever it was typed, it is not repeated into a log. */
+const SECRET = /culvert_[a-z0-9]{8}_[\w-]{43}|PRIVATE KEY-----/;
+
 /** What was typed, as an error shows it: as it stands where that is unambiguous, otherwise quoted and escaped, and cut. */
 export function shown(text: string): string {
+  if (SECRET.test(text)) return "(what looks like a secret)";
   const short = text.length > MAX_SHOWN_CHARACTERS ? `${text.slice(0, MAX_SHOWN_CHARACTERS)}…` : text;
   // Visible ASCII without quotes cannot steer a terminal, nor hide where it ends.
   if (/^[\x21-\x7e…]+$/.test(short) && !/["'`]/.test(short)) return short;

@@ -101,7 +101,10 @@ export class Authenticators {
     const source = authorization.kind === "nothing" ? undefined : loginSourceOf(request, socket);
     const waitMs = source === undefined ? 0 : this.#penalties.waitMs(source, performance.now());
     const byHeader = this.#byAuthorization(authorization, request, socket);
-    if (waitMs > 0 && !this.#isBeyondGuessing(byHeader)) return penalised(waitMs);
+    if (waitMs > 0 && !this.#isBeyondGuessing(byHeader)) {
+      // Nothing was guessed: whose key is right in a moment must not stay away as long as one who fails.
+      return "isStale" in byHeader ? this.#stale(byHeader.why) : penalised(waitMs);
+    }
 
     const certificate = this.#options.certificateOf(socket);
     const shown: Shown = {
@@ -118,13 +121,16 @@ export class Authenticators {
 
   // -- who is it?
 
-  #decide({ authorization, byHeader, byCertificate, isLocal }: Shown, source?: LoginSource): Authentication {
+  #decide(
+    { authorization, byHeader, byCertificate, certificate, isLocal }: Shown,
+    source?: LoginSource,
+  ): Authentication {
     if (authorization.kind !== "nothing" && "why" in byHeader) {
       return byHeader.isStale === true ? this.#stale(byHeader.why) : this.#refused(byHeader.why, source);
     }
     const claims = "claim" in byHeader ? [byHeader.claim, ...byCertificate] : byCertificate;
     const [first] = claims;
-    if (first === undefined) return { ...this.#refused("no credentials"), isUsual: this.#users.exist };
+    if (first === undefined) return this.#asked(certificate);
     if (claims.some(({ name }) => name !== first.name)) return this.#refused(TWO_IDENTITIES, source);
     return identified({ ...first, grants: undefined, expiresAt: undefined, isLocal });
   }
@@ -198,6 +204,17 @@ export class Authenticators {
    */
   #stale(why: string): Refused {
     return this.#asking(why, true);
+  }
+
+  /**
+   * There is no Authorization, and nobody knows the certificate, if there is one. That is how a login by key begins; but where
+   * users log in by certificates, one that is not theirs (any more) is a login that failed.
+   */
+  #asked(certificate: PeerCertificate | undefined): Refused {
+    const { exist } = this.#users;
+    if (certificate === undefined || !exist) return { ...this.#refused("no credentials"), isUsual: exist };
+    const isUsual = this.#users.haveKeys && !this.#users.haveCertificates;
+    return { ...this.#refused("a certificate that is no user's (any more)"), isUsual };
   }
 
   #asking(why: string, isStale = false): Refused {

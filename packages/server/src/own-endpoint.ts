@@ -64,9 +64,8 @@ export class OwnEndpoint {
   open(): Promise<void> {
     if (this.#server !== undefined) return Promise.reject(new CulvertError("already_started"));
     const server = this.#make();
-    this.#ports.add(server);
     this.#server = server;
-    this.#starting = this.#listen(server);
+    this.#starting = this.#listen(server, this.#ports.add(server));
     return this.#starting;
   }
 
@@ -84,10 +83,11 @@ export class OwnEndpoint {
     return https;
   }
 
-  async #listen(server: HttpServer | HttpsServer): Promise<void> {
+  async #listen(server: HttpServer | HttpsServer, leavePorts: () => void): Promise<void> {
     try {
       await listenOn(server, this.#options.host, this.#options.port);
     } catch (error) {
+      leavePorts(); // it will never listen; the next try has one of its own
       this.#server = undefined;
       throw error;
     }

@@ -13,6 +13,11 @@ const UNSPECIFIED: ReadonlySet<string> = new Set(["0.0.0.0", "::"]);
 export class OwnPorts {
   readonly #servers = new Set<MountableServer>();
 
+  /** Servers that are asked for their addresses. */
+  get size(): number {
+    return this.#servers.size;
+  }
+
   /** Its address is asked for each time: it may begin to listen later. Returns what takes it off. */
   add(server: MountableServer): () => void {
     this.#servers.add(server);

@@ -147,9 +147,12 @@ export class SessionTunnels {
         this.#release(opened, slot, slot.state.code);
         return;
       }
-      if (this.#faultOf(opened) !== undefined) {
-        this.#release(opened, slot, "forbidden");
-        return;
+      const fault = this.#faultOf(opened);
+      if (fault !== undefined) {
+        // Nobody was told of it yet, so it is refused, like one that was judged before.
+        await closeListener(opened.tunnel, log);
+        opened.claim.release();
+        throw fault;
       }
       const { address } = opened;
       slot.state = { name: "open", opened };
@@ -218,17 +221,14 @@ export class SessionTunnels {
   #release({ tunnel, claim }: Opened, slot: TunnelSlot, code: ErrorCode): void {
     const { request } = slot;
     this.#slots.delete(request.tunnelId);
-    const closing = tunnel
-      .close()
-      .catch((error: unknown) => slot.log.warn({ cause: String(error) }, "the listener did not close well"))
-      .finally(() => {
-        claim.release(COMES_BACK.has(code) ? KEEP_MS : 0, this.#options.rights.mostListeners);
-        this.#closing.delete(closing);
-        request.closed(code); // only now is the address free for another tunnel of the client
-        slot.log.info({ name: request.name, listen: request.listen, code }, "tunnel closed");
-        this.#options.audit?.listenClosed(request.tunnelId, request.listen, code);
-        this.#tell(slot, { current: "closed", code });
-      });
+    const closing = closeListener(tunnel, slot.log).finally(() => {
+      claim.release(COMES_BACK.has(code) ? KEEP_MS : 0, this.#options.rights.mostListeners);
+      this.#closing.delete(closing);
+      request.closed(code); // only now is the address free for another tunnel of the client
+      slot.log.info({ name: request.name, listen: request.listen, code }, "tunnel closed");
+      this.#options.audit?.listenClosed(request.tunnelId, request.listen, code);
+      this.#tell(slot, { current: "closed", code });
+    });
     this.#closing.add(closing);
   }
 
@@ -246,6 +246,13 @@ export class SessionTunnels {
       ...what,
     });
   }
+}
+
+/** Never rejects. */
+async function closeListener(tunnel: ListeningTunnel, log: Logger): Promise<void> {
+  await tunnel
+    .close()
+    .catch((error: unknown) => log.warn({ cause: String(error) }, "the listener did not close well"));
 }
 
 function hostOf(endpoint: Endpoint): string | undefined {

@@ -39,6 +39,10 @@ export class UserLogins {
     return this.#users !== undefined;
   }
 
+  get haveKeys(): boolean {
+    return this.#users !== undefined && this.#users.byKey.size > 0;
+  }
+
   get haveCertificates(): boolean {
     return this.#users !== undefined && this.#users.byCertificate.size > 0;
   }

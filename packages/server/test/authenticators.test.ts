@@ -2,6 +2,7 @@ import { EventEmitter } from "node:events";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { newLoginKey, readLoginKey, silentLogger } from "@culvert/peer";
+import type { Users } from "@culvert/policy";
 import { keyChallengeIn, keyLoginHeader, keyLoginInput } from "@culvert/protocol";
 import { describe, expect, test, vi } from "vitest";
 import type { AuthenticateHook } from "../src/authenticate-hook.ts";
@@ -322,7 +323,39 @@ describe("one refusal for everything", () => {
       expect(new Set(shown).size).toBe(1);
       expect(shown[0]).toMatch(/"status":401.*stale=true/);
       expect(nameOf(await ask(server, bearer(TOKEN)))).toBe("token");
+      // Nor does the penalty of a neighbour count for it, which would send the client away for minutes.
+      for (let i = 0; i < 5; i += 1) await ask(server, bearer("x"));
+      expect(nameOf(await ask(server, bearer("x")))).toMatch(/^refused 429/);
+      const login = keyLoginHeader({
+        key: publicText.slice(8),
+        ...claim,
+        signature: readLoginKey(pem).sign(keyLoginInput(claim)).toString("base64"),
+      });
+      const late = await ask(server, { headers: { Authorization: login } });
+      expect(late).toMatchObject({ answer: { status: 401 } });
+      expect(JSON.stringify(late)).toMatch(/stale=true/);
     }
+  });
+
+  test("E6: who shows nothing begins a login by key; a certificate that is no user's is a login that failed", async () => {
+    const { publicText } = newLoginKey();
+    const shown = { ...CERTIFICATE, dns: ["stolen.example"] };
+    const isUsualOf = async (users: Users, certificate?: PeerCertificate): Promise<boolean | undefined> => {
+      const answer = await ask(authenticators({ users, certificateOf: () => certificate }));
+      return answer.kind === "refused" ? answer.isUsual : undefined;
+    };
+    const keysOnly = usersOf({ alice: { keys: [publicText] } });
+    const expired = usersOf({
+      alice: { keys: [publicText] },
+      bob: { certificates: [{ kind: "dns", value: "laptop.example" }], expiresAt: 1 },
+    });
+    expect(await isUsualOf(USERS)).toBe(true);
+    expect(await isUsualOf(USERS, shown)).toBe(false);
+    expect(await isUsualOf(expired, CERTIFICATE)).toBe(false);
+    // Where nobody logs in by one, it only opened the way.
+    expect(await isUsualOf(keysOnly, shown)).toBe(true);
+    // The last one who had one is gone.
+    expect(await isUsualOf(usersOf({ alice: { tokens: [ALICES.digest] } }), shown)).toBe(false);
   });
 
   test("T2: no credentials are no failure, however often", async () => {

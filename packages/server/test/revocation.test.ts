@@ -205,6 +205,8 @@ describe("T26: rules that change", () => {
     };
     mayListen(`unix:${path}`);
     const session = await open(ann);
+    const told: string[] = [];
+    server.on("tunnel", ({ current }) => told.push(current));
     for (let turns = 0; turns < 30; turns += 1) {
       // What a process left behind that was killed: it takes some turns to find out that nobody is there.
       const left = createServer().listen(join(folder, "left.sock"));
@@ -220,6 +222,10 @@ describe("T26: rules that change", () => {
       mayListen(`unix:${path}`);
       rmSync(path, { force: true });
     }
+    // None is said to be closed that nobody was told of: those were refused.
+    const counted = (current: string): number => told.filter((one) => one === current).length;
+    expect(counted("failed")).toBeGreaterThan(0);
+    expect(counted("closed")).toBe(counted("listening"));
   });
 
   test("a broken file changes nothing: it is no users at all", async () => {
