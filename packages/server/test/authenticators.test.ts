@@ -347,7 +347,7 @@ describe("one refusal for everything", () => {
     const keysOnly = usersOf({ alice: { keys: [publicText] } });
     const expired = usersOf({
       alice: { keys: [publicText] },
-      bob: { certificates: [{ kind: "dns", value: "laptop.example" }], expiresAt: 1 },
+      bob: { certificates: ["dns:laptop.example"], expires: "1970-01-02T00:00:00Z" },
     });
     expect(await isUsualOf(USERS)).toBe(true);
     expect(await isUsualOf(USERS, shown)).toBe(false);
