@@ -19,19 +19,24 @@ afterEach(() => handles.gone());
 const { pem, publicText } = newLoginKey();
 const users = usersOf({ alice: { keys: [publicText] } });
 
+/** The way leads through a proxy, whose address is not the server's: it has to know under which name it is dialed. */
+async function throughProxy(seed: number): Promise<TunnelFixture> {
+  const name = "tunnel.example:9000";
+  const fixture: TunnelFixture = await TunnelFixture.prepare({
+    server: { users, publicNames: [name] },
+    client: {
+      server: `ws://${name}/`,
+      key: pem,
+      connector: () => connect(fixture.proxy.port, "127.0.0.1"),
+    },
+    seed,
+  });
+  return fixture;
+}
+
 describe("a login by key", () => {
   it("opens a session, and every later transport of it logs in anew", async () => {
-    // The way leads through a proxy, whose address is not the server's: it has to know under which name it is dialed.
-    const name = "tunnel.example:9000";
-    await using fixture = await TunnelFixture.prepare({
-      server: { users, publicNames: [name] },
-      client: {
-        server: `ws://${name}/`,
-        key: pem,
-        connector: () => connect(fixture.proxy.port, "127.0.0.1"),
-      },
-      seed: 1,
-    });
+    await using fixture = await throughProxy(1);
     const { client, server, proxy } = fixture;
     await client.start();
     await until(() => client.stats().session?.link.rttMs !== undefined, "the session is proven");
@@ -47,16 +52,7 @@ describe("a login by key", () => {
   });
 
   it("goes on however often one of the two requests is cut, wherever", async () => {
-    const name = "tunnel.example:9000";
-    await using fixture = await TunnelFixture.prepare({
-      server: { users, publicNames: [name] },
-      client: {
-        server: `ws://${name}/`,
-        key: pem,
-        connector: () => connect(fixture.proxy.port, "127.0.0.1"),
-      },
-      seed: 3,
-    });
+    await using fixture = await throughProxy(3);
     const { client, server, proxy, states } = fixture;
     await client.start();
     await until(() => client.stats().session?.link.rttMs !== undefined, "the session is proven");

@@ -52,6 +52,18 @@ describe.each(MODES)("over TLS of the server's own, in mode %s", (mode) => {
   });
 });
 
+/** A client with a session, whose server has come to have a certificate of a CA that the client does not trust. */
+async function distrusting(seed: number): Promise<TunnelFixture> {
+  const fixture = await TunnelFixture.start({
+    seed,
+    server: { tls: first },
+    client: { tls: { ca: ca.pem } },
+  });
+  fixture.server.setTls(await next.issue());
+  fixture.proxy.cut({ how: "rst" });
+  return fixture;
+}
+
 describe("F47: new certificates while the server runs", () => {
   it("end no session, and resuming works across them, also from one CA to the next", async () => {
     await using service = await Service.echo();
@@ -81,13 +93,7 @@ describe("F47: new certificates while the server runs", () => {
   });
 
   it("that a client with a session does not trust are tried again, until they are mended", async () => {
-    await using fixture = await TunnelFixture.start({
-      seed: 2,
-      server: { tls: first },
-      client: { tls: { ca: ca.pem } },
-    });
-    fixture.server.setTls(await next.issue());
-    fixture.proxy.cut({ how: "rst" });
+    await using fixture = await distrusting(2);
     const failures = (): unknown[] => fixture.clientLog.find({ code: "untrusted_server" });
     await until(() => failures().length >= 3, "three dials have failed", 30_000);
     expect(fixture.client.state).toBe("detached");
@@ -146,5 +152,23 @@ describe("client certificates", () => {
     }
     https.close();
     expect(pins).toEqual([undefined, (await pinOf(mine)).slice("sha256/".length)]);
+  });
+});
+
+describe("setTls of a client", () => {
+  it("E10: what is right counts from the next dial on, and what is wrong changes nothing", async () => {
+    await using fixture = await distrusting(1);
+    const failures = (): unknown[] => fixture.clientLog.find({ code: "untrusted_server" });
+    await until(() => failures().length >= 1, "a dial has failed", 30_000);
+    expect(() => fixture.client.setTls({ ca: "garbage" })).toThrow(/tls\.ca/);
+    await until(() => failures().length >= 2, "another dial has failed", 30_000);
+    fixture.client.setTls({ ca: next.pem });
+    await fixture.states.entered("open", 2);
+    expect(fixture.client.stats().sessions).toBe(1);
+  });
+
+  it("a client that was made without tls takes none", async () => {
+    await using client = new Client({ server: "wss://localhost:1" });
+    expect(() => client.setTls({ ca: ca.pem })).toThrow(/made without tls/);
   });
 });

@@ -1,6 +1,14 @@
 import { promises as dns } from "node:dns";
 import { isIP } from "node:net";
-import { type Action, commonGrants, type Grants, nearest, type User, type Users } from "@culvert/policy";
+import {
+  type Action,
+  commonGrants,
+  type Grants,
+  hasExpired,
+  nearest,
+  type User,
+  type Users,
+} from "@culvert/policy";
 import { type Endpoint, formatEndpoint } from "@culvert/protocol";
 import { Argument, type Command } from "commander";
 import { EXIT } from "./exit-codes.ts";
@@ -65,7 +73,9 @@ function checkFile(flags: CheckFlagValues, io: TaskIo): number {
     throw new UsageError("the action and the endpoint are missing: write them, as in connect db:5432.");
   }
   const { byName, byTokenId, byKey, byCertificate } = readUsersFile(flags.users, "--users").users;
-  const expired = [...byName.values()].filter((user) => hasExpired(user)).map(({ name }) => name);
+  const expired = [...byName.values()]
+    .filter(({ expiresAt }) => hasExpired(expiresAt, Date.now()))
+    .map(({ name }) => name);
   const facts = {
     ...{ users: byName.size, tokens: byTokenId.size, keys: byKey.size, certificates: byCertificate.size },
     expired,
@@ -95,7 +105,7 @@ async function explain(
   const endpoint = questionedEndpoint(action, text);
   const { grants, user } = grantsOf(flags);
   const verdict =
-    user !== undefined && hasExpired(user)
+    user !== undefined && hasExpired(user.expiresAt, Date.now())
       ? expiredVerdict(user)
       : await verdictOf(grants, action, endpoint, flags.address, (host) => dns.lookup(host, { all: true }));
   if (flags.json === true) {
@@ -150,10 +160,6 @@ function userOf({ byName }: Users, name: string | undefined, file: string): User
   throw new UsageError(
     `--as ${shown(name)} is not one of the users of ${shown(file)}${meant === undefined ? "." : `: did you mean ${shown(meant)}?`}`,
   );
-}
-
-function hasExpired({ expiresAt }: User): boolean {
-  return (expiresAt ?? Number.POSITIVE_INFINITY) <= Date.now();
 }
 
 function expiredVerdict({ name, expiresAt }: User): Verdict {

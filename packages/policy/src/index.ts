@@ -17,6 +17,7 @@ export {
   type CertificateMatch,
   type Credentials,
   formatCertificateMatch,
+  hasExpired,
   type TokenDigest,
   type User,
 } from "./user.ts";

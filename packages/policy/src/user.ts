@@ -32,6 +32,11 @@ export interface User extends Credentials {
   readonly expiresAt: number | undefined;
 }
 
+/** Is the time of a user, or of whoever else has such a moment, over? @param now Milliseconds since the epoch. */
+export function hasExpired(expiresAt: number | undefined, now: number): boolean {
+  return expiresAt !== undefined && expiresAt <= now;
+}
+
 /** 32 bytes: the last character holds the bits that are left, and its others are 0, so that there is one spelling. */
 const BASE64URL_32 = "[A-Za-z0-9_-]{42}[AEIMQUYcgkosw048]";
 const BASE64_32 = "[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=";

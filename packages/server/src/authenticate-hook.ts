@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders, IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Logger } from "@culvert/peer";
-import { type Grants, type GrantsInput, parseGrants } from "@culvert/policy";
+import { type Grants, type GrantsInput, hasExpired, parseGrants } from "@culvert/policy";
 import type { PeerCertificate } from "./peer-certificate.ts";
 import { pathOf } from "./request-path.ts";
 
@@ -116,7 +116,7 @@ function checked({ name, grants, expiresAt }: AuthenticatedAs): HookAnswer {
   if (expiresAt !== undefined && !Number.isFinite(expiresAt)) {
     throw new TypeError("expiresAt must be a number of milliseconds since the epoch");
   }
-  if (expiresAt !== undefined && expiresAt <= Date.now()) return { kind: "nobody" };
+  if (hasExpired(expiresAt, Date.now())) return { kind: "nobody" };
   const parsed = grants === undefined ? undefined : parseGrants(grants, "grants");
   return { kind: "somebody", name, grants: parsed, expiresAt };
 }

@@ -4,6 +4,7 @@ import {
   decide,
   EVERYTHING,
   type Grants,
+  hasExpired,
   NOTHING,
   type PolicyContext,
   type Question,
@@ -73,8 +74,8 @@ export class Authority {
 
   grantsOf(identity: Identity): Grants {
     // Also in the moment before its sessions end.
-    if ((this.expiryOf(identity) ?? Number.POSITIVE_INFINITY) <= Date.now()) return NOTHING;
-    if (identity.user !== undefined) return this.#users?.byName.get(identity.user)?.grants ?? NOTHING;
+    if (hasExpired(this.expiryOf(identity), Date.now())) return NOTHING;
+    if (identity.user !== undefined) return this.#userOf(identity)?.grants ?? NOTHING;
     const { common, isLocalServer } = this.#options;
     const written = identity.grants ?? common;
     if (written !== undefined) return written;
@@ -104,16 +105,19 @@ export class Authority {
 
   /** Until when it may be here, ms since the epoch; undefined: as long as nobody says otherwise. */
   expiryOf(identity: Identity): number | undefined {
-    const user = identity.user === undefined ? undefined : this.#users?.byName.get(identity.user);
-    return user?.expiresAt ?? identity.expiresAt;
+    return this.#userOf(identity)?.expiresAt ?? identity.expiresAt;
   }
 
   /** May who came in as this not be here any more? @param now ms since the epoch. */
   isRevoked(identity: Identity, now: number): boolean {
-    if ((this.expiryOf(identity) ?? Number.POSITIVE_INFINITY) <= now) return true;
+    if (hasExpired(this.expiryOf(identity), now)) return true;
     if (identity.user === undefined) return false;
-    const user = this.#users?.byName.get(identity.user);
+    const user = this.#userOf(identity);
     return user === undefined || !this.#holds(user, identity);
+  }
+
+  #userOf({ user }: Identity): User | undefined {
+    return user === undefined ? undefined : this.#users?.byName.get(user);
   }
 
   /** Does the user still have what was shown? */

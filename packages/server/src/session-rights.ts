@@ -1,4 +1,4 @@
-import type { Action, Decision, Question } from "@culvert/policy";
+import type { Action, Decision, IdentityLimits, Question } from "@culvert/policy";
 import { CulvertError, type Endpoint } from "@culvert/protocol";
 import type { Authority, Wish } from "./authority.ts";
 import type { Identity } from "./identity.ts";
@@ -34,15 +34,19 @@ export class SessionRights {
 
   /** See {@link IdentityLoad.faultOfOpen}. */
   faultOfOpen(more: 0 | 1): "stream_limit" | undefined {
-    return this.#load.faultOfOpen(this.#authority.grantsOf(this.identity).limits, more);
+    return this.#load.faultOfOpen(this.#limits, more);
   }
 
   /** As many listeners may the identity have; undefined: the server's limits count alone. */
   get mostListeners(): number | undefined {
-    return this.#authority.grantsOf(this.identity).limits.listeners;
+    return this.#limits.listeners;
   }
 
   faultOfListen(): "tunnel_limit" | undefined {
-    return this.#load.faultOfListen(this.#authority.grantsOf(this.identity).limits);
+    return this.#load.faultOfListen(this.#limits);
+  }
+
+  get #limits(): IdentityLimits {
+    return this.#authority.grantsOf(this.identity).limits;
   }
 }

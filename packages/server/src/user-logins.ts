@@ -2,7 +2,7 @@ import { createHash, timingSafeEqual } from "node:crypto";
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { verifyLogin } from "@culvert/peer";
-import type { User, Users } from "@culvert/policy";
+import { hasExpired, type User, type Users } from "@culvert/policy";
 import { type KeyLogin, keyLoginInput } from "@culvert/protocol";
 import type { Identity } from "./identity.ts";
 import { KeyChallenges } from "./key-challenges.ts";
@@ -119,7 +119,7 @@ export class UserLogins {
 }
 
 function claimOf(user: User, credential: string, digest?: string): Found {
-  if (user.expiresAt !== undefined && user.expiresAt <= Date.now()) {
+  if (hasExpired(user.expiresAt, Date.now())) {
     return { why: `the user ${user.name} has expired` };
   }
   return { claim: { name: `user:${user.name}`, user: user.name, credential, digest } };
